@@ -1,0 +1,12 @@
+//! All groups in one program, since linking the peers takes longer than running them.
+
+use maypole_bench::{groups, measure};
+
+fn main() {
+    let mut criterion = measure::criterion();
+    groups::switch::groups(&mut criterion);
+    groups::spawn::groups(&mut criterion);
+    groups::generator::groups(&mut criterion);
+    groups::timers::groups(&mut criterion);
+    criterion.final_summary();
+}

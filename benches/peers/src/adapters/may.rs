@@ -1,0 +1,64 @@
+//! may with one worker.
+
+use std::time::Duration;
+
+use may::coroutine::{self, JoinHandle};
+
+use crate::peer::Blocking;
+
+pub struct May;
+
+impl Blocking for May {
+    const NAME: &'static str = "may";
+
+    type Handle<T: Send + 'static> = JoinHandle<T>;
+
+    fn obstacle(tasks: usize) -> Option<String> {
+        // A stack and its guard page are two mappings.
+        let needed = 2 * tasks + 1_000;
+        let allowed: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count")
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
+        (needed > allowed)
+            .then(|| format!("{tasks} tasks take {needed} mappings, vm.max_map_count is {allowed}"))
+    }
+
+    fn run<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> T {
+        may::config().set_workers(1);
+        Self::join(Self::spawn(main))
+    }
+
+    fn spawn<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        // SAFETY: may asks that a task neither overflow its stack nor use thread-local values across a
+        // switch; the workloads are shallow and use none.
+        unsafe { coroutine::spawn(task) }
+    }
+
+    fn join<T: Send + 'static>(handle: JoinHandle<T>) -> T {
+        handle.join().expect("no task of a workload panics")
+    }
+
+    #[inline(always)]
+    fn yield_now() {
+        coroutine::yield_now();
+    }
+
+    fn park() {
+        coroutine::park();
+    }
+
+    fn sleep(duration: Duration) {
+        coroutine::sleep(duration);
+    }
+
+    fn yield_within(limit: Duration) {
+        // may has no timeout for an operation at large: the manual's way is to race it with a sleep.
+        let first = may::select!(
+            _ = coroutine::yield_now() => {},
+            _ = coroutine::sleep(limit) => {}
+        );
+        assert_eq!(first, 0, "a yield is done long before its timeout");
+    }
+}

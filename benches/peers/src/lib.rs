@@ -1,0 +1,28 @@
+//! Maypole and its peers at the same work, one criterion group a workload, one contender a peer.
+//!
+//! Everything runs on one core, so pin it:
+//!
+//! ```text
+//! taskset -c 0 cargo bench -p maypole-bench                       # all groups
+//! taskset -c 0 cargo bench -p maypole-bench -- switch/2           # one group
+//! taskset -c 0 cargo bench -p maypole-bench -- '^switch/1/tokio'  # one contender: the filter is a regex
+//! cargo run -p maypole-bench --bin table                          # the ratios, as Markdown
+//! cargo run -p maypole-bench --bin table -- switch                # the groups whose names hold "switch"
+//! taskset -c 0 cargo run --release -p maypole-bench --bin memory -- tokio 100000 parked
+//! ```
+//!
+//! The unit is the nanosecond per operation: one yield, one spawn with its join, one item. A workload
+//! does as many operations as it needs to be measurable, and starting a runtime is never timed.
+//! Contenders of a group are measured in one run; compare ratios, and only those above 1.3.
+//!
+//! `corosensei` is the bare coroutine: no scheduler, only resume and suspend on stacks made beforehand.
+//! What a machine cannot run (glommio and monoio need `io_uring`, may two mappings a task) says so in
+//! one line and is skipped.
+//!
+//! A workload is in `workload.rs`, a peer in `adapters/`, what is compared with what in `groups/`.
+
+pub mod adapters;
+pub mod groups;
+pub mod measure;
+pub mod peer;
+pub mod workload;

@@ -1,0 +1,43 @@
+//! A thread-local pointer to the value that is current while a closure runs.
+use std::cell::Cell;
+use std::ptr;
+
+/// Holds a reference for as long as [`Current::enter`] runs.
+///
+/// `const`-initialised and without a destructor, so that it works at any moment of an OS thread's
+/// life, also inside other thread-locals' destructors.
+pub(crate) struct Current<T>(Cell<*const T>);
+
+impl<T> Current<T> {
+    pub(crate) const fn new() -> Self {
+        Current(Cell::new(ptr::null()))
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        !self.0.get().is_null()
+    }
+
+    /// Makes `value` current while `body` runs. The caller has checked that nothing is.
+    pub(crate) fn enter<R>(&self, value: &T, body: impl FnOnce() -> R) -> R {
+        struct Leave<'a, T>(&'a Cell<*const T>);
+        impl<T> Drop for Leave<'_, T> {
+            fn drop(&mut self) {
+                self.0.set(ptr::null());
+            }
+        }
+        debug_assert!(!self.is_set());
+        self.0.set(value);
+        let _leave = Leave(&self.0);
+        body()
+    }
+
+    /// Shows the current value to `look`, which must not suspend: the value may be gone when it
+    /// goes on.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, look: impl FnOnce(Option<&T>) -> R) -> R {
+        // SAFETY: the pointer is non-null only while `enter` runs on this OS thread, which borrows
+        // the value; `look` runs inside that time, as no closure passed here suspends (the callers
+        // are `scheduler/mod.rs`'s, and `tests/house.rs` counts them).
+        look(unsafe { self.0.get().as_ref() })
+    }
+}

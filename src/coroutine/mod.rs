@@ -1,0 +1,250 @@
+//! A stack with a function on it: resume it, suspend it. Knows nothing of tasks or schedulers.
+//!
+//! ```text
+//!    high addresses   ┌──────────────────────────────┐
+//!                     │ label (for overflow reports) │
+//!                     │ Header: the coroutine itself │ <- Coroutine, Handle
+//!                     ├──────────────────────────────┤ <- base
+//!                     │ frames of the function       │
+//!                     │            ...               │
+//!    low addresses    │ guard: touching it is fatal  │
+//!                     └──────────────────────────────┘
+//! ```
+//!
+//! The header lives at the top of its own stack: it has an address of its own that no table
+//! growing elsewhere can move, and it shares its page with the hottest frames. Everything above
+//! this floor sees [`Coroutine`], [`Handle`], [`suspend`] and the flags of the running coroutine,
+//! so the switch itself (corosensei's) can be replaced here and nowhere else.
+#![allow(unsafe_code)]
+
+mod arena;
+mod current;
+mod guard;
+mod overflow;
+mod producer;
+mod pump;
+mod stack;
+
+pub(crate) use arena::{Arena, Class, StackLimit};
+pub(crate) use current::Current;
+pub(crate) use overflow::watch as watch_for_overflow;
+pub use producer::Step;
+pub(crate) use producer::{Producer, Suspender};
+pub(crate) use pump::{hide as hide_panics, restore as restore_panics};
+pub(crate) use stack::{Extent, Kind, Label};
+
+use corosensei::Yielder;
+use stack::Stack;
+use std::cell::{Cell, UnsafeCell};
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+/// Why a coroutine gave control back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Signal {
+    /// It wants another turn.
+    Yielded,
+    /// Somebody must wake it.
+    Parked,
+    /// It must never be resumed again.
+    Abandoned,
+}
+
+/// What a resume came back with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Resumed {
+    Suspended(Signal),
+    Finished,
+}
+
+type Raw = corosensei::Coroutine<(), Signal, (), Stack>;
+
+/// The coroutine, at the top of its own stack.
+struct Header {
+    raw: UnsafeCell<MaybeUninit<Raw>>,
+    /// How the function suspends itself; written at the first resume.
+    suspender: Cell<*const Yielder<(), Signal>>,
+    /// Non-zero when the floor above wants to be asked before the next suspend.
+    attention: Cell<u32>,
+    /// Operations until the function should yield by itself.
+    budget: Cell<u32>,
+}
+
+thread_local! {
+    /// The coroutine running on this OS thread; null outside one.
+    static RUNNING: Cell<*const Header> = const { Cell::new(ptr::null()) };
+}
+
+/// The value of [`attention`] outside any coroutine; no flag of the floor above may equal it.
+pub(crate) const OUTSIDE: u32 = 1 << 31;
+
+/// Owns a coroutine. Dropping it leaks the stack: a suspended function is never torn down from
+/// outside, see [`Coroutine::finish`].
+pub(crate) struct Coroutine(NonNull<Header>);
+
+/// Names a coroutine that its owner keeps, so that it can be resumed while the table that holds
+/// the owner is free to grow.
+#[derive(Clone, Copy)]
+pub(crate) struct Handle(NonNull<Header>);
+
+impl Coroutine {
+    /// Puts `body` on `stack`. It starts at the first resume; no unwind may leave it.
+    #[inline]
+    pub(crate) fn new(mut stack: Stack, attention: u32, body: impl FnOnce() + 'static) -> Self {
+        let header: NonNull<Header> = stack.carve::<Header>().cast();
+        // SAFETY: `carve` gave this coroutine alone the room for a `Header`, aligned for it.
+        unsafe {
+            header.write(Header {
+                raw: UnsafeCell::new(MaybeUninit::uninit()),
+                suspender: Cell::new(ptr::null()),
+                attention: Cell::new(attention),
+                budget: Cell::new(0),
+            });
+        }
+        let raw = Raw::with_stack(stack, move |suspender: &Yielder<(), Signal>, ()| {
+            // SAFETY: the header lives until `finish`, which runs after this function returned.
+            unsafe { header.as_ref() }.suspender.set(suspender);
+            body();
+        });
+        // SAFETY: the header was written above and nothing else refers to its cell yet.
+        let cell = unsafe { &mut *header.as_ref().raw.get() };
+        cell.write(raw);
+        Coroutine(header)
+    }
+
+    #[inline(always)]
+    pub(crate) fn handle(&self) -> Handle {
+        Handle(self.0)
+    }
+
+    /// The flags that the floor above shows to the function when it runs.
+    #[inline(always)]
+    pub(crate) fn set_attention(&self, bits: u32) {
+        debug_assert_eq!(bits & OUTSIDE, 0);
+        // SAFETY: the owner exists, so `finish` has not run and the header is alive.
+        unsafe { self.0.as_ref() }.attention.set(bits);
+    }
+
+    /// Gives the stack of a function that has returned back to its arena.
+    #[inline]
+    pub(crate) fn finish(self) {
+        // SAFETY: the owner exists, so the header is alive, and no resume is under way: the
+        // function has returned (checked by `into_stack`, which panics otherwise).
+        let raw = unsafe { (*self.0.as_ref().raw.get()).assume_init_read() };
+        drop(raw.into_stack());
+    }
+}
+
+impl Handle {
+    /// Runs the coroutine until it suspends or returns.
+    ///
+    /// The owner outlives every handle: the kernel forgets a coroutine only after it has
+    /// returned or was abandoned, and a queue never holds a task that the kernel forgot. One that
+    /// is running already, or has returned, makes corosensei panic.
+    #[inline(always)]
+    pub(crate) fn resume(self) -> Resumed {
+        let outer = RUNNING.replace(self.0.as_ptr());
+        // SAFETY: the owner is alive (see above), so the cell is initialised; corosensei refuses
+        // to resume a coroutine that runs, so no second `&mut` is used.
+        let raw = unsafe { (*self.0.as_ref().raw.get()).assume_init_mut() };
+        let result = raw.resume(());
+        RUNNING.set(outer);
+        match result {
+            corosensei::CoroutineResult::Yield(signal) => Resumed::Suspended(signal),
+            corosensei::CoroutineResult::Return(()) => Resumed::Finished,
+        }
+    }
+
+    /// Asks the processor to fetch the header, which a resume will read.
+    #[inline(always)]
+    pub(crate) fn prefetch(self) {
+        prefetch(self.0.as_ptr().cast());
+    }
+
+    /// Asks the processor to fetch the topmost frames of a parked function.
+    #[inline(always)]
+    pub(crate) fn prefetch_frames(self) {
+        // Where exactly it stopped is corosensei's secret; parked tasks are shallow, and their
+        // frames begin right below the header.
+        let header = self.0.as_ptr().cast::<u8>();
+        prefetch(header.wrapping_sub(128));
+        prefetch(header.wrapping_sub(64));
+    }
+}
+
+#[inline(always)]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint; it may name any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Gives control back to whoever resumed the running coroutine; returns at its next resume.
+///
+/// Inlined into every caller down from the public call: the processor predicts a `ret` by the
+/// `call` that entered, so a suspend behind a real call mispredicts (5 times slower).
+#[inline(always)]
+pub(crate) fn suspend(signal: Signal) {
+    let running = RUNNING.get();
+    if running.is_null() {
+        nothing_to_suspend();
+    }
+    // SAFETY: `RUNNING` is non-null only between entry to and return from `resume`, so the header
+    // is alive; its function has started, so the suspender, at the base of its stack, is set.
+    unsafe { (*(*running).suspender.get()).suspend(signal) };
+}
+
+#[cold]
+#[inline(never)]
+fn nothing_to_suspend() -> ! {
+    panic!("a suspend outside of every coroutine");
+}
+
+/// The flags of the running coroutine, [`OUTSIDE`] when there is none.
+#[inline(always)]
+pub(crate) fn attention() -> u32 {
+    let running = RUNNING.get();
+    if running.is_null() {
+        return OUTSIDE;
+    }
+    // SAFETY: as in `suspend`: a running coroutine's header is alive.
+    unsafe { (*running).attention.get() }
+}
+
+/// Counts one operation of the running coroutine; true when its budget is used up.
+#[inline(always)]
+pub(crate) fn spend() -> bool {
+    let running = RUNNING.get();
+    if running.is_null() {
+        return false;
+    }
+    // SAFETY: as in `suspend`: a running coroutine's header is alive.
+    let budget = unsafe { &(*running).budget };
+    match budget.get().checked_sub(1) {
+        Some(left) => {
+            budget.set(left);
+            false
+        }
+        None => true,
+    }
+}
+
+/// Sets the budget of the running coroutine.
+#[inline(always)]
+pub(crate) fn refill(operations: u32) {
+    let running = RUNNING.get();
+    if !running.is_null() {
+        // SAFETY: as in `suspend`: a running coroutine's header is alive.
+        unsafe { &(*running).budget }.set(operations);
+    }
+}
+
+/// How deep the running code is below the top of its coroutine's stack, in bytes; the same for
+/// the same calls on any stack.
+pub(crate) fn depth() -> usize {
+    (RUNNING.get() as usize).wrapping_sub(stack::stack_pointer())
+}

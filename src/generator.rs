@@ -1,0 +1,613 @@
+//! Python's generators: functions that yield values and go on where they were.
+//!
+//! The three uses of yield that Beazley tells apart (2009): giving out the items of an iteration,
+//! taking in values that are sent, and handing a request to whoever runs the generator. "Do not
+//! mix them in one generator."
+use crate::coroutine::{self, Producer, Suspender};
+use crate::scheduler::kill::Shield;
+use crate::scheduler::wait::{Wait, What};
+use crate::scheduler::{self, park};
+use crate::task::drop_quietly;
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+pub use crate::coroutine::Step;
+
+/// Stack size of a generator that asks for none.
+const STACK_SIZE: usize = 256 << 10;
+
+/// How often a scoped generator may yield again while it is being closed.
+const CLOSES: usize = 64;
+
+type Payload = Box<dyn Any + Send>;
+
+/// The generator yielded again while it was being closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ignored;
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the generator ignored its close and yielded again")
+    }
+}
+
+impl std::error::Error for Ignored {}
+
+/// What unwinds a generator that is being closed. Private, so that nobody can make one.
+struct ClosePayload;
+
+/// What the yielder finds when it is resumed, besides the sent value.
+enum Order {
+    Throw(Payload),
+    Close,
+}
+
+/// What a generator and its yielder share.
+struct Mailbox<S> {
+    sent: Cell<Option<S>>,
+    /// Looked at only when nothing was sent.
+    order: Cell<Option<Order>>,
+    site: &'static Location<'static>,
+}
+
+/// How a body ended.
+enum Ended<R> {
+    Returned(R),
+    Closed,
+}
+
+/// A generator whose body borrows for `'b`.
+struct Core<'b, Y, R, S> {
+    producer: Producer<'b, Mailbox<S>, Y, Ended<R>>,
+}
+
+/// A function that yields values of `Y`, is sent values of `S`, and returns an `R`.
+///
+/// The body runs on a stack of its own, so it may yield from any depth of calls. Inside of
+/// [`run`](crate::run) it may also sleep, receive or join: that parks the task that resumed it.
+/// Generators need no scheduler otherwise.
+///
+/// Dropping a suspended generator closes it: the body unwinds from its yield, and its destructors
+/// run. One that yields again then is leaked, with a line on stderr. With `panic = "abort"` a
+/// suspended generator is leaked always.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::generator::Generator;
+/// let countdown = Generator::new(|y| {
+///     for n in (1..=3).rev() {
+///         y.yield_(n);
+///     }
+/// });
+/// assert_eq!(countdown.collect::<Vec<_>>(), [3, 2, 1]);
+/// ```
+///
+/// Nothing leaves its OS thread:
+///
+/// ```compile_fail,E0277
+/// fn send<T: Send>(_: T) {}
+/// send(maypole::generator::Generator::<u32>::new(|y| y.yield_(1)));
+/// ```
+pub struct Generator<Y, R = (), S = ()>(Core<'static, Y, R, S>);
+
+impl<Y, R, S> Generator<Y, R, S> {
+    /// Makes a generator of `body`, which does not run yet.
+    ///
+    /// Parks: no.
+    ///
+    /// # Panics
+    ///
+    /// When no further stack can be had, with the limit that stands against it.
+    #[inline]
+    #[track_caller]
+    pub fn new(body: impl FnOnce(&Yielder<Y, S>) -> R + 'static) -> Self {
+        Generator(Core::new(STACK_SIZE, Location::caller(), body))
+    }
+
+    /// As [`new`](Generator::new), on a stack of at least so many bytes, rounded up to a power of
+    /// two from 16 KiB on.
+    #[track_caller]
+    pub fn with_stack_size(
+        bytes: usize,
+        body: impl FnOnce(&Yielder<Y, S>) -> R + 'static,
+    ) -> Self {
+        Generator(Core::new(bytes, Location::caller(), body))
+    }
+}
+
+/// The methods that the plain and the scoped generator share.
+macro_rules! generator_methods {
+    ($($head:tt)*) => {
+        $($head)* {
+            /// Runs a fresh generator to its first yield, as Python's `next` does.
+            ///
+            /// Parks: no more than the body does. A panic of the body comes out of here.
+            ///
+            /// # Panics
+            ///
+            /// If it was started before.
+            #[inline]
+            #[track_caller]
+            pub fn start(&mut self) -> Step<Y, R> {
+                assert!(
+                    self.0.is_fresh(),
+                    "maypole: start at {} of a generator that was started before",
+                    Location::caller()
+                );
+                self.0.resume()
+            }
+
+            /// Sends a value, which the yield that the body is in returns, and runs the body to
+            /// its next yield or its end.
+            ///
+            /// Where `S` is `()`, or has no size, it starts a fresh generator by itself.
+            ///
+            /// Parks: no more than the body does. A panic of the body comes out of here.
+            ///
+            /// # Panics
+            ///
+            /// If it has finished; if it is fresh and `S` has a size, since nothing could take
+            /// the value: [`start`](Self::start) it first.
+            #[inline(always)]
+            #[track_caller]
+            pub fn resume(&mut self, sent: S) -> Step<Y, R> {
+                if self.0.producer.is_done() {
+                    finished(Location::caller());
+                }
+                if size_of::<S>() != 0 && self.0.is_fresh() {
+                    not_started(Location::caller());
+                }
+                self.0.mailbox().sent.set(Some(sent));
+                self.0.resume()
+            }
+
+            /// Unwinds the body from its yield, with `error` as the payload, which the body may
+            /// catch with `catch_unwind`; runs it to its next yield or its end.
+            ///
+            /// # Panics
+            ///
+            /// With `error` as the payload, if the body does not catch it, has not started, or has
+            /// finished.
+            pub fn throw<E: Any + Send>(&mut self, error: E) -> Step<Y, R> {
+                self.0.throw(Box::new(error))
+            }
+
+            /// Ends the generator: the body unwinds from its yield, and its destructors run, which
+            /// may park. A fresh generator's body is dropped, a finished one stays as it is.
+            ///
+            /// # Errors
+            ///
+            /// [`Ignored`], if the body caught the unwind and yielded again; it is suspended then.
+            ///
+            /// # Panics
+            ///
+            /// With the panic of the body, if it panics meanwhile.
+            pub fn close(&mut self) -> Result<(), Ignored> {
+                self.0.close()
+            }
+
+            /// Whether the body has ended, by return, close or panic.
+            pub fn is_done(&self) -> bool {
+                self.0.producer.is_done()
+            }
+        }
+    };
+}
+
+generator_methods!(impl<Y, R, S> Generator<Y, R, S>);
+
+#[cold]
+#[inline(never)]
+fn finished(at: &Location<'_>) -> ! {
+    panic!("maypole: resume at {at} of a generator that has finished");
+}
+
+#[cold]
+#[inline(never)]
+fn not_started(at: &Location<'_>) -> ! {
+    panic!("maypole: a value sent at {at} to a generator that was not started: call start first");
+}
+
+impl<'b, Y, R, S> Core<'b, Y, R, S> {
+    #[inline]
+    fn new(
+        stack_size: usize,
+        site: &'static Location<'static>,
+        body: impl FnOnce(&Yielder<Y, S>) -> R + 'b,
+    ) -> Self {
+        let mailbox = Mailbox {
+            sent: Cell::new(None),
+            order: Cell::new(None),
+            site,
+        };
+        let producer = Producer::new(stack_size, site, mailbox, move |suspender, mailbox| {
+            let yielder = Yielder { suspender, mailbox };
+            match catch_unwind(AssertUnwindSafe(|| body(&yielder))) {
+                Ok(value) => Ended::Returned(value),
+                Err(payload) if payload.is::<ClosePayload>() => Ended::Closed,
+                Err(payload) => resume_unwind(payload),
+            }
+        });
+        match producer {
+            Ok(producer) => Core { producer },
+            Err(limit) => panic!("maypole: cannot make the generator at {site}: {limit}"),
+        }
+    }
+
+    #[inline(always)]
+    fn mailbox(&self) -> &Mailbox<S> {
+        self.producer.shared()
+    }
+
+    #[inline(always)]
+    fn is_fresh(&self) -> bool {
+        self.producer.is_fresh()
+    }
+
+    /// Resumes the body, which finds in the mailbox why.
+    #[inline(always)]
+    fn resume(&mut self) -> Step<Y, R> {
+        match self.step() {
+            Step::Yielded(value) => Step::Yielded(value),
+            Step::Returned(Ended::Returned(value)) => Step::Returned(value),
+            Step::Returned(Ended::Closed) => unreachable!("only a close closes"),
+        }
+    }
+
+    #[inline(always)]
+    fn step(&mut self) -> Step<Y, Ended<R>> {
+        if std::thread::panicking() {
+            return self.step_while_unwinding();
+        }
+        self.producer.resume()
+    }
+
+    /// A resume from a destructor that runs because of unwinding. The body is not the one that
+    /// unwinds: it starts with a panic count of its own, and no kill may unwind it through here.
+    #[cold]
+    #[inline(never)]
+    fn step_while_unwinding(&mut self) -> Step<Y, Ended<R>> {
+        let _shield = Shield::open();
+        let levels = coroutine::hide_panics();
+        let result = catch_unwind(AssertUnwindSafe(|| self.producer.resume()));
+        coroutine::restore_panics(levels);
+        result.unwrap_or_else(|payload| resume_unwind(payload))
+    }
+
+    fn throw(&mut self, payload: Payload) -> Step<Y, R> {
+        if self.producer.is_done() {
+            resume_unwind(payload);
+        }
+        if self.is_fresh() {
+            // As in Python: the error is raised where the body would have begun.
+            self.close()
+                .expect("a body that never ran cannot ignore its close");
+            resume_unwind(payload);
+        }
+        self.mailbox().order.set(Some(Order::Throw(payload)));
+        self.resume()
+    }
+
+    fn close(&mut self) -> Result<(), Ignored> {
+        if self.producer.is_done() {
+            return Ok(());
+        }
+        if self.is_fresh() {
+            self.producer.discard();
+            return Ok(());
+        }
+        self.mailbox().order.set(Some(Order::Close));
+        match self.step() {
+            Step::Yielded(value) => {
+                drop(value);
+                Err(Ignored)
+            }
+            Step::Returned(_) => Ok(()),
+        }
+    }
+
+    /// Whether the body is inside of a yield.
+    fn is_suspended(&self) -> bool {
+        !self.producer.is_done() && !self.is_fresh()
+    }
+}
+
+impl<Y, R, S> Drop for Core<'_, Y, R, S> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_suspended() {
+            self.close_at_drop();
+        }
+    }
+}
+
+impl<Y, R, S> Core<'_, Y, R, S> {
+    #[cold]
+    fn close_at_drop(&mut self) {
+        if cfg!(panic = "unwind") && self.close().is_err() {
+            eprintln!(
+                "maypole: the generator made at {} ignored its close and yielded again; its stack \
+                 is leaked",
+                self.mailbox().site
+            );
+        }
+    }
+}
+
+impl<Y, R> Iterator for Generator<Y, R, ()> {
+    type Item = Y;
+
+    /// The next yielded value; `None` when the body has ended.
+    #[inline(always)]
+    fn next(&mut self) -> Option<Y> {
+        if self.0.producer.is_done() {
+            return None;
+        }
+        self.0.mailbox().sent.set(Some(()));
+        match self.0.resume() {
+            Step::Yielded(value) => Some(value),
+            Step::Returned(_) => None,
+        }
+    }
+}
+
+impl<Y, R, S> fmt::Debug for Generator<Y, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generator")
+            .field("made_at", &format_args!("{}", self.0.mailbox().site))
+            .field("done", &self.is_done())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Handed to a generator's body: its way to yield.
+///
+/// It works on the generator's own stack, and on those of generators that its body resumes.
+/// Elsewhere, in a task that the body has spawned say, its methods panic.
+pub struct Yielder<Y, S = ()> {
+    suspender: Suspender<Y>,
+    mailbox: Rc<Mailbox<S>>,
+}
+
+impl<Y, S> Yielder<Y, S> {
+    /// Hands `value` out and waits to be resumed; gives back what was sent.
+    ///
+    /// It unwinds when something is [thrown](Generator::throw) into the generator or it is
+    /// [closed](Generator::close).
+    ///
+    /// # Panics
+    ///
+    /// Off the generator's chain of stacks, and inside of a timeout, a scope, a shield or a
+    /// `no_yield` that the body has entered: those belong to the task that runs now, while a
+    /// generator may be resumed by another.
+    #[inline(always)]
+    #[track_caller]
+    pub fn yield_(&self, value: Y) -> S {
+        if !self.suspender.is_current() || self.suspender.has_extents() {
+            self.refuse(Location::caller());
+        }
+        if std::thread::panicking() {
+            self.suspend_while_unwinding(value);
+        } else {
+            self.suspender.suspend(value);
+        }
+        match self.mailbox.sent.take() {
+            Some(sent) => sent,
+            None => self.obey(),
+        }
+    }
+
+    /// Yields all that `inner` yields and gives back what it returns. What is sent and thrown goes
+    /// to `inner`, and a close closes it first: Python's `yield from`.
+    ///
+    /// # Panics
+    ///
+    /// As [`yield_`](Yielder::yield_); with the panics of `inner`; if `inner` was started before.
+    #[track_caller]
+    pub fn yield_from<R>(&self, mut inner: Generator<Y, R, S>) -> R {
+        let mut step = inner.start();
+        loop {
+            let value = match step {
+                Step::Yielded(value) => value,
+                Step::Returned(value) => return value,
+            };
+            if !self.suspender.is_current() || self.suspender.has_extents() {
+                self.refuse(Location::caller());
+            }
+            if std::thread::panicking() {
+                self.suspend_while_unwinding(value);
+            } else {
+                self.suspender.suspend(value);
+            }
+            step = match (self.mailbox.sent.take(), self.mailbox.order.take()) {
+                (Some(sent), _) => inner.resume(sent),
+                (None, Some(Order::Throw(payload))) => inner.0.throw(payload),
+                (None, _) => {
+                    drop(inner);
+                    resume_unwind(Box::new(ClosePayload));
+                }
+            };
+        }
+    }
+
+    /// A yield without a value: a place where a host may pause or kill. A plain generator runs on.
+    ///
+    /// # Panics
+    ///
+    /// Off the generator's chain of stacks.
+    #[track_caller]
+    pub fn checkpoint(&self) {
+        if !self.suspender.is_current() {
+            self.refuse(Location::caller());
+        }
+    }
+
+    /// A yield in a destructor that runs because of unwinding takes the panic count with it.
+    #[cold]
+    #[inline(never)]
+    fn suspend_while_unwinding(&self, value: Y) {
+        let levels = coroutine::hide_panics();
+        self.suspender.suspend(value);
+        coroutine::restore_panics(levels);
+    }
+
+    /// Resumed without a value: unwinds, by throw or close.
+    #[cold]
+    #[inline(never)]
+    fn obey(&self) -> S {
+        let payload: Payload = match self.mailbox.order.take() {
+            Some(Order::Throw(payload)) => payload,
+            Some(Order::Close) | None => Box::new(ClosePayload),
+        };
+        if std::thread::panicking() {
+            eprintln!(
+                "maypole: fatal: the generator made at {} was closed while it yields in a \
+                 destructor that runs because of unwinding, which cannot unwind again",
+                self.mailbox.site
+            );
+            std::process::abort();
+        }
+        resume_unwind(payload)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, at: &Location<'_>) -> ! {
+        let made = self.mailbox.site;
+        if self.suspender.is_current() {
+            panic!(
+                "maypole: a yield at {at}, of the generator made at {made}, would leave a timeout, \
+                 a scope, a shield or a no_yield that belongs to the running task; finish it first"
+            );
+        }
+        panic!(
+            "maypole: a yield at {at}, by the yielder of the generator made at {made}, outside of \
+             that generator's body"
+        );
+    }
+}
+
+impl<Y, S> fmt::Debug for Yielder<Y, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Yielder").finish_non_exhaustive()
+    }
+}
+
+/// A generator whose body borrows; see [`scoped`].
+pub struct ScopedGenerator<'g, 'env, Y, R, S = ()>(Core<'env, Y, R, S>, PhantomData<Brand<'g, 'env>>);
+
+/// Invariant in both, so that no other scoped generator can be put in the place of one.
+type Brand<'g, 'env> = (Cell<&'g ()>, Cell<&'env ()>);
+
+generator_methods!(impl<Y, R, S> ScopedGenerator<'_, '_, Y, R, S>);
+
+impl<Y, R> Iterator for ScopedGenerator<'_, '_, Y, R, ()> {
+    type Item = Y;
+
+    #[inline]
+    fn next(&mut self) -> Option<Y> {
+        if self.is_done() {
+            return None;
+        }
+        match self.resume(()) {
+            Step::Yielded(value) => Some(value),
+            Step::Returned(_) => None,
+        }
+    }
+}
+
+impl<Y, R, S> fmt::Debug for ScopedGenerator<'_, '_, Y, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedGenerator")
+            .field("done", &self.is_done())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs `driver` with a generator whose `body` may borrow from around the call.
+///
+/// The generator is closed when `driver` returns or unwinds. A body that yields again 64 times
+/// then would outlive what it borrows, so the process is aborted, by name.
+///
+/// Parks: no more than the body and the driver do.
+///
+/// # Panics
+///
+/// With the panics of the driver, then of the body; where parking is forbidden, as the body may
+/// park while it is closed.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::generator::scoped;
+/// let words = ["may", "pole"];
+/// let mut total = 0;
+/// let lengths: Vec<usize> = scoped(
+///     |y| {
+///         for word in &words {
+///             total += word.len();
+///             y.yield_(word.len());
+///         }
+///     },
+///     |lengths| lengths.collect(),
+/// );
+/// assert_eq!((lengths, total), (vec![3, 4], 7));
+/// ```
+///
+/// What the body borrows cannot be changed meanwhile:
+///
+/// ```compile_fail,E0506
+/// let mut n = 1;
+/// maypole::generator::scoped(|y| y.yield_(&n), |g| {
+///     n = 2;
+///     g.next();
+/// });
+/// ```
+#[track_caller]
+pub fn scoped<'env, Y, R, S, T>(
+    body: impl FnOnce(&Yielder<Y, S>) -> R + 'env,
+    driver: impl for<'g> FnOnce(&mut ScopedGenerator<'g, 'env, Y, R, S>) -> T,
+) -> T {
+    let site = Location::caller();
+    if scheduler::is_in_task() {
+        park::enter(Wait {
+            what: What::Turn,
+            at: site,
+        });
+    }
+    let mut generator = ScopedGenerator(Core::new(STACK_SIZE, site, body), PhantomData);
+    let result = catch_unwind(AssertUnwindSafe(|| driver(&mut generator)));
+    // Whatever became of the driver: what the body borrows is about to go.
+    let closed = catch_unwind(AssertUnwindSafe(|| close_for_good(&mut generator.0)));
+    match (result, closed) {
+        (Ok(value), Ok(())) => value,
+        (Ok(value), Err(payload)) => {
+            drop_quietly(value);
+            resume_unwind(payload)
+        }
+        (Err(payload), closed) => {
+            drop_quietly(closed);
+            resume_unwind(payload)
+        }
+    }
+}
+
+fn close_for_good<Y, R, S>(core: &mut Core<'_, Y, R, S>) {
+    let _shield = Shield::open();
+    for _ in 0..CLOSES {
+        if core.close().is_ok() {
+            return;
+        }
+    }
+    eprintln!(
+        "maypole: fatal: the scoped generator made at {} ignored its close {CLOSES} times; what it \
+         borrows would be gone",
+        core.mailbox().site
+    );
+    std::process::abort();
+}

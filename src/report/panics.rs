@@ -1,0 +1,66 @@
+//! Panics: where they happened, and those that nobody joined.
+use super::Report;
+use crate::scheduler::task::{PanicNote, PanicPlace};
+use crate::scheduler::{self, UnjoinedPanic};
+use std::backtrace::Backtrace;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Once;
+
+/// Puts a hook before the program's own that tells which task panics and keeps the place for
+/// `JoinError`. Once in a process, at the first run.
+pub(crate) fn install_panic_hook() {
+    static ONCE: Once = Once::new();
+    // Inside a panic the hook cannot be changed: a run in a destructor comes too early.
+    if std::thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let outer = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            scheduler::mark_panic_hook(|| {
+                note(info);
+                outer(info);
+            });
+        }));
+    });
+}
+
+fn note(info: &PanicHookInfo<'_>) {
+    let Some((id, body)) = scheduler::current_in_panic() else {
+        return;
+    };
+    let about = body.about();
+    let main = about.given_name().is_some_and(|name| &*name == "main");
+    if !main {
+        let site = about.site;
+        let (file, line) = (site.file(), site.line());
+        eprintln!(
+            "maypole: task '{}' ({id}, spawned at {file}:{line}) panics:",
+            about.name()
+        );
+    }
+    if let (Some(location), Ok(mut note)) = (info.location(), about.more().panic.try_borrow_mut()) {
+        *note = Some(PanicNote {
+            location: PanicPlace {
+                file: location.file().to_string(),
+                line: location.line(),
+                column: location.column(),
+            },
+            backtrace: Backtrace::capture(),
+        });
+    }
+}
+
+/// Names the panics that nobody joined.
+pub(crate) fn unjoined(panics: &[UnjoinedPanic]) -> Report {
+    let count = match panics.len() {
+        1 => "1 task panicked".to_string(),
+        count => format!("{count} tasks panicked"),
+    };
+    let mut text = format!("maypole: finished; {count} and nobody joined it:");
+    for panic in panics {
+        text.push_str("\n  ");
+        text.push_str(&panic.text);
+    }
+    Report::new(text)
+}

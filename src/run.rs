@@ -1,0 +1,502 @@
+//! The pieces put together: a run, from its first task to the end of its last.
+//!
+//! ```text
+//!   main is spawned ─► drive ─► main has ended ─► kill the others, in the order of spawning,
+//!                        │                         each until it has ended or parks in its cleanup
+//!                        └────► deadlock, turn limit, no stack: report, kill all, main first
+//! ```
+use crate::coroutine;
+use crate::report::{self, Report};
+use crate::scheduler::clock::Clock as KernelClock;
+use crate::scheduler::driver::{Driver, Sleeper};
+use crate::scheduler::policy::Seeded;
+use crate::scheduler::task::{About, Flags, TaskId};
+use crate::scheduler::{self, First, Scheduler, Stop, Traits};
+use crate::task::{Ending, Harvest, JoinError, Lent, Packet, lend};
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::panic::{Location, resume_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Stack size of a task that asks for none: address space, of which a task uses what it touches.
+const STACK_SIZE: usize = 256 << 10;
+
+/// Runs `main` as the first task and gives its result, once `main` has returned and every other
+/// task is gone.
+///
+/// `main` may borrow: it ends before `run` returns. Tasks that are left when it returns are killed
+/// in the order of their spawning, and their destructors have run before `run` returns. It may be
+/// called again afterwards, and in any OS thread, where each run is a world of its own.
+///
+/// # Panics
+///
+/// With the panic of `main`, its payload unchanged. With a report that names every task, when no
+/// task can go on (a deadlock). Inside of another run.
+///
+/// # Examples
+///
+/// ```
+/// let mut log = Vec::new();
+/// maypole::run(|| {
+///     let child = maypole::spawn(|| "child");
+///     log.push("main");
+///     log.push(child.join().unwrap());
+/// });
+/// assert_eq!(log, ["main", "child"]);
+/// ```
+#[track_caller]
+pub fn run<T>(main: impl FnOnce() -> T) -> T {
+    match Builder::new().execute(main, Location::caller()) {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The clock of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Clock {
+    /// The system's monotonic clock.
+    #[default]
+    Real,
+    /// Time that stands still while any task is ready and jumps to the next deadline when none is.
+    Virtual,
+}
+
+/// Options for a run.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use maypole::{Builder, Clock};
+/// let day = Duration::from_secs(24 * 60 * 60);
+/// Builder::new()
+///     .clock(Clock::Virtual)
+///     .seed(7)
+///     .run(|| maypole::sleep(day)) // takes no time
+///     .unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `run`"]
+pub struct Builder {
+    stack_size: usize,
+    clock: Clock,
+    seed: u64,
+    max_turns: u64,
+    timer_slack: Duration,
+    fail_on_unjoined_panic: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            stack_size: STACK_SIZE,
+            clock: Clock::Real,
+            seed: 0,
+            max_turns: u64::MAX,
+            timer_slack: Duration::ZERO,
+            fail_on_unjoined_panic: false,
+        }
+    }
+}
+
+impl Builder {
+    /// The real clock, first in, first out, 256 KiB of stack.
+    pub fn new() -> Self {
+        Builder::default()
+    }
+
+    /// Gives tasks that ask for none a stack of at least so many bytes, rounded up to a power of
+    /// two from 16 KiB on.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// Chooses the clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Chooses the next ready task at random, the same way for the same seed; 0 is first in, first
+    /// out.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Ends the run after so many turns of its tasks, as one that spins: for tests.
+    pub fn max_turns(mut self, turns: u64) -> Self {
+        self.max_turns = turns;
+        self
+    }
+
+    /// Lets timers ring up to `slack` late, so that many share one wake-up of the OS thread.
+    pub fn timer_slack(mut self, slack: Duration) -> Self {
+        self.timer_slack = slack;
+        self
+    }
+
+    /// Whether the run fails when a task panicked and nobody joined it. Such a panic is named at
+    /// the end of the run in any case.
+    pub fn fail_on_unjoined_panic(mut self, fail: bool) -> Self {
+        self.fail_on_unjoined_panic = fail;
+        self
+    }
+
+    /// Runs `main` as the first task; see [`run`].
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], with a report for people.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of `main`; inside of another run.
+    #[track_caller]
+    pub fn run<T>(self, main: impl FnOnce() -> T) -> Result<T, RunError> {
+        self.execute(main, Location::caller())
+    }
+
+    fn execute<T>(
+        self,
+        main: impl FnOnce() -> T,
+        at: &'static Location<'static>,
+    ) -> Result<T, RunError> {
+        if scheduler::is_running() {
+            panic!(
+                "maypole: run at {at} inside of another run on this OS thread; spawn a task instead"
+            );
+        }
+        let options = self.heed_environment();
+        coroutine::watch_for_overflow();
+        report::install_panic_hook();
+        // A run in a destructor: its tasks are not the ones that unwind.
+        let levels = match std::thread::panicking() {
+            true => coroutine::hide_panics(),
+            false => 0,
+        };
+        let ended = lend(|lender| {
+            let scheduler = options.scheduler();
+            let packet = Rc::new(Packet::new(
+                About::named(at, "main".into()),
+                main,
+                MainEnding(lender.token()),
+            ));
+            let body = lender.erase(packet.clone());
+            let trouble = scheduler.enter(|| {
+                let traits = Traits {
+                    stack_size: None,
+                    flags: Flags::default().with(Flags::SCOPED),
+                };
+                match scheduler::launch(body, traits, First::Parent, |_| ()) {
+                    Ok(id) => Run::new(&scheduler, id).to_the_end(),
+                    Err(limit) => {
+                        packet.withdraw();
+                        Some(RunError::Stacks(Report::new(format!(
+                            "maypole: no stack for the first task: {limit}"
+                        ))))
+                    }
+                }
+            });
+            let result = packet.outcome().take();
+            (result, trouble, scheduler.take_panics())
+        });
+        coroutine::restore_panics(levels);
+        options.conclude(ended)
+    }
+
+    fn scheduler(&self) -> Scheduler {
+        let clock = match self.clock {
+            Clock::Real => KernelClock::real(),
+            Clock::Virtual => KernelClock::virtual_time(),
+        };
+        let scheduler = Scheduler::new(clock, self.stack_size);
+        scheduler.set_slack(self.timer_slack);
+        scheduler.kernel(|kernel| {
+            kernel.audit = audits();
+            if self.seed != 0 {
+                kernel.set_policy(Box::new(Seeded::new(self.seed)));
+            }
+            if self.max_turns != u64::MAX {
+                kernel.limit_turns(self.max_turns);
+            }
+        });
+        scheduler
+    }
+
+    /// What the run comes to, once it is over.
+    fn conclude<T>(
+        &self,
+        (result, trouble, panics): (
+            Option<Result<T, JoinError>>,
+            Option<RunError>,
+            Vec<scheduler::UnjoinedPanic>,
+        ),
+    ) -> Result<T, RunError> {
+        let unjoined = (!panics.is_empty()).then(|| report::unjoined(&panics));
+        if let Some(report) = &unjoined {
+            eprintln!("{report}");
+        }
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        let value = match result.expect("the run ends after main") {
+            Ok(value) => value,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(error) => panic!("maypole: {error}"),
+        };
+        match unjoined {
+            Some(report) if self.fail_on_unjoined_panic => Err(RunError::Panicked(report)),
+            _ => Ok(value),
+        }
+    }
+
+    /// Lets the environment overrule the options, each announced in one line.
+    fn heed_environment(mut self) -> Self {
+        if let Some(value) = variable("MAYPOLE_SEED") {
+            match value.as_str() {
+                "random" => {
+                    self.seed = random_seed();
+                    let seed = self.seed;
+                    eprintln!("maypole: MAYPOLE_SEED=random: the seed of this run is {seed}");
+                }
+                digits => match digits.parse() {
+                    Ok(seed) => {
+                        self.seed = seed;
+                        eprintln!("maypole: MAYPOLE_SEED={seed}: tasks are chosen by this seed");
+                    }
+                    Err(_) => eprintln!(
+                        "maypole: MAYPOLE_SEED={value} is ignored: a number or random is expected"
+                    ),
+                },
+            }
+        }
+        if let Some(value) = variable("MAYPOLE_CLOCK") {
+            match value.as_str() {
+                "virtual" => {
+                    self.clock = Clock::Virtual;
+                    eprintln!("maypole: MAYPOLE_CLOCK=virtual: sleeping takes no time");
+                }
+                _ => eprintln!("maypole: MAYPOLE_CLOCK={value} is ignored: virtual is expected"),
+            }
+        }
+        self
+    }
+}
+
+/// On in debug builds, so in tests; elsewhere on request.
+fn audits() -> bool {
+    match variable("MAYPOLE_AUDIT").as_deref() {
+        Some("0") => false,
+        Some(_) => {
+            eprintln!("maypole: MAYPOLE_AUDIT: parks look for callers that must not be interleaved");
+            true
+        }
+        None => cfg!(debug_assertions),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    Some(value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+}
+
+/// A seed that differs from run to run and is never 0.
+fn random_seed() -> u64 {
+    let seed = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    // Short enough to be typed again.
+    seed % 1_000_000 + 1
+}
+
+struct MainEnding(Lent);
+
+impl From<MainEnding> for Lent {
+    fn from(ending: MainEnding) -> Lent {
+        ending.0
+    }
+}
+
+impl Ending for MainEnding {
+    fn panicked(
+        &self,
+        _: &About,
+        payload: Box<dyn Any + Send>,
+    ) -> Option<Box<dyn Any + Send>> {
+        Some(payload)
+    }
+    fn over(self) {
+        drop(self.0);
+    }
+}
+
+/// Why a run failed, with a report for people. Its `Display` is the report.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// No task was ready, and nothing could wake any.
+    Deadlock(Report),
+    /// The turns given by [`Builder::max_turns`] were used up.
+    TurnLimit(Report),
+    /// A task panicked and nobody joined it
+    /// ([`fail_on_unjoined_panic`](Builder::fail_on_unjoined_panic)).
+    Panicked(Report),
+    /// Tasks could not start for want of stacks, and none could come back.
+    Stacks(Report),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Deadlock(report)
+            | RunError::TurnLimit(report)
+            | RunError::Panicked(report)
+            | RunError::Stacks(report) => report.fmt(f),
+        }
+    }
+}
+
+impl Error for RunError {}
+
+/// A run under way.
+struct Run<'a> {
+    scheduler: &'a Scheduler,
+    main: TaskId,
+    at: &'static Location<'static>,
+    driver: Box<dyn Driver>,
+}
+
+impl<'a> Run<'a> {
+    fn new(scheduler: &'a Scheduler, main: TaskId) -> Self {
+        scheduler.watch(main);
+        Run {
+            scheduler,
+            main,
+            at: Location::caller(),
+            driver: Box::new(Sleeper),
+        }
+    }
+
+    /// Runs main to its end and kills what is left; tells what went wrong.
+    fn to_the_end(mut self) -> Option<RunError> {
+        let trouble = match self.scheduler.drive(&mut *self.driver) {
+            Stop::Watched => None,
+            stop => Some(self.trouble(stop)),
+        };
+        if let Some(trouble) = &trouble {
+            self.kill_all_main_first(trouble);
+        }
+        // The panic of main itself comes out of the run.
+        scheduler::panic_joined(self.main);
+        self.kill_the_rest();
+        debug_assert!(
+            self.scheduler.kernel(|kernel| kernel.is_clean()),
+            "something is left in the kernel after the last task"
+        );
+        trouble
+    }
+
+    fn trouble(&self, stop: Stop) -> RunError {
+        let tasks = self.scheduler.kernel(|kernel| kernel.snapshot());
+        let count = match tasks.len() {
+            1 => "the only task".to_string(),
+            count => format!("any of these {count} tasks"),
+        };
+        match stop {
+            Stop::Turns => RunError::TurnLimit(report::stuck(
+                "the turn limit is reached: the run would not end",
+                &tasks,
+            )),
+            Stop::Stacks(limit) => RunError::Stacks(report::stuck(
+                &format!("tasks wait for a stack and none can come back: {limit}"),
+                &tasks,
+            )),
+            Stop::Deadlock => RunError::Deadlock(report::stuck(
+                &format!(
+                    "deadlock: nothing left that could wake {count} (no timers, no I/O, no OS threads)"
+                ),
+                &tasks,
+            )),
+            Stop::Watched | Stop::Quiet | Stop::Empty | Stop::Hopeless => {
+                unreachable!("a run stops so only while it is being ended")
+            }
+        }
+    }
+
+    /// Ends main, and with it the run, by kills.
+    fn kill_all_main_first(&mut self, trouble: &RunError) {
+        let reason = match trouble {
+            RunError::Deadlock(_) => "deadlock",
+            RunError::TurnLimit(_) => "the turn limit is reached",
+            RunError::Stacks(_) => "no stack for a task",
+            RunError::Panicked(_) => "a task panicked",
+        };
+        self.scheduler.kernel(|kernel| {
+            kernel.limit_turns(u64::MAX);
+            kernel.killing = true;
+        });
+        // Main is the first that was spawned.
+        for id in self.scheduler.kernel(|kernel| kernel.unkilled_tasks()) {
+            scheduler::kill(id, reason, self.at);
+        }
+        if cfg!(panic = "unwind") && self.scheduler.kernel(|kernel| kernel.find(self.main).is_none())
+        {
+            return;
+        }
+        match self.scheduler.drive(&mut *self.driver) {
+            Stop::Watched => {}
+            _ => {
+                eprintln!("{trouble}");
+                eprintln!("maypole: main cannot be ended, what it borrows may still be in use");
+                std::process::abort();
+            }
+        }
+    }
+
+    /// Kills the tasks that are left, one after another, and waits for them.
+    fn kill_the_rest(&mut self) {
+        self.scheduler.kernel(|kernel| {
+            kernel.limit_turns(u64::MAX);
+            kernel.hold_ready();
+            (kernel.ending, kernel.killing) = (true, true);
+        });
+        if cfg!(not(panic = "unwind")) {
+            return self.scheduler.leak_all();
+        }
+        loop {
+            for id in self.scheduler.kernel(|kernel| kernel.held_or_unkilled()) {
+                scheduler::kill(id, "the end of the run", self.at);
+                self.scheduler.kernel(|kernel| kernel.release_held(id));
+                if self.drive_until_quiet() {
+                    return;
+                }
+            }
+            if self.drive_until_quiet() {
+                return;
+            }
+        }
+    }
+
+    /// Lets the tasks that die have their turns; true when none is left.
+    fn drive_until_quiet(&mut self) -> bool {
+        match self.scheduler.drive(&mut *self.driver) {
+            Stop::Empty => true,
+            Stop::Quiet | Stop::Watched => false,
+            Stop::Deadlock | Stop::Hopeless | Stop::Turns | Stop::Stacks(_) => {
+                let left = self.scheduler.kernel(|kernel| kernel.snapshot());
+                eprintln!(
+                    "{}",
+                    report::stuck("these tasks would not die and are leaked", &left)
+                );
+                self.scheduler.leak_all();
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,572 @@
+//! All scheduling state, as one plain value: every change is a `&mut self` method, no thread-local,
+//! no switch, no code of a user. Tests drive it without a single coroutine.
+use super::bound::{Bound, BoundKey};
+use super::clock::Clock;
+use super::observer::{Event, Observer};
+use super::policy::Policy;
+use super::ready::{Entry, ReadyQueue};
+use super::task::{Body, Flags, State, Task, TaskId};
+use super::timers::{TimerKey, Timers};
+use super::wait::{Ends, Wait, WaitQueue, Waiter, WaiterKey, What, Woken};
+use crate::coroutine::Class;
+use slab::Slab;
+use std::rc::Rc;
+
+/// Turns between two looks at the clock and the outside world while tasks stay ready: reading the
+/// clock costs five switches, polling twenty.
+const TURNS_PER_LOOK: u32 = 64;
+
+/// No task: the value of [`Kernel::current`] while the loop itself runs.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
+/// What a timer wakes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Alarm {
+    /// The park of the task in this slot.
+    Park(u32),
+    /// The bound with this key.
+    Bound(u32),
+}
+
+pub(crate) struct Kernel {
+    /// Slot of the running task.
+    pub(crate) current: u32,
+    /// Turns until the next look outside.
+    look_in: u32,
+    /// Turns until the run ends as one that spins.
+    turns_left: u64,
+    /// Set when a turn needs more than the head of the queue: a policy, an observer, a pause.
+    slow: bool,
+    /// The run is being ended: the loop comes back whenever nothing is ready and a task is left
+    /// that no kill has reached.
+    pub(crate) ending: bool,
+    /// Every task was killed: the loop comes back when those left swallow it for good.
+    pub(crate) killing: bool,
+    /// Live tasks that no kill has reached.
+    pub(super) unkilled: usize,
+    /// Every park looks for callers that must not be interleaved.
+    pub(crate) audit: bool,
+    pub(super) ready: ReadyQueue,
+    pub(super) tasks: Slab<Task>,
+    waiters: Slab<Waiter>,
+    queues: Slab<Ends>,
+    pub(super) bounds: Slab<Bound>,
+    timers: Timers<Alarm>,
+    /// Timers that could wake something else than a daemon.
+    vital_timers: usize,
+    pub(crate) clock: Clock,
+    policy: Option<Box<dyn Policy>>,
+    observer: Option<Box<dyn Observer>>,
+    paused: usize,
+    /// Number of this run on this OS thread, from 1.
+    pub(crate) run: u32,
+    next_serial: u64,
+}
+
+impl Kernel {
+    pub(crate) fn new(run: u32, clock: Clock) -> Self {
+        Kernel {
+            current: NOBODY,
+            look_in: TURNS_PER_LOOK,
+            turns_left: u64::MAX,
+            slow: false,
+            ending: false,
+            killing: false,
+            unkilled: 0,
+            audit: false,
+            ready: ReadyQueue::new(),
+            tasks: Slab::new(),
+            waiters: Slab::new(),
+            queues: Slab::new(),
+            bounds: Slab::new(),
+            timers: Timers::new(),
+            vital_timers: 0,
+            clock,
+            policy: None,
+            observer: None,
+            paused: 0,
+            run,
+            next_serial: 1,
+        }
+    }
+
+    pub(crate) fn set_policy(&mut self, policy: Box<dyn Policy>) {
+        self.policy = Some(policy);
+        self.slow = true;
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the hook that traces plug into"))]
+    pub(crate) fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.observer = Some(observer);
+        self.slow = true;
+    }
+
+    pub(crate) fn limit_turns(&mut self, turns: u64) {
+        self.turns_left = turns;
+        self.look_in = u32::try_from(turns).map_or(TURNS_PER_LOOK, |t| t.min(TURNS_PER_LOOK));
+    }
+
+    #[inline(always)]
+    pub(super) fn emit(&mut self, event: Event) {
+        if let Some(observer) = &mut self.observer {
+            observer.event(event);
+        }
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> TaskId {
+        TaskId {
+            serial: self.tasks[slot as usize].serial,
+            slot,
+            run: self.run,
+        }
+    }
+
+    /// The live task that `id` names.
+    pub(crate) fn find(&self, id: TaskId) -> Option<&Task> {
+        let task = self.tasks.get(id.slot as usize)?;
+        (task.serial == id.serial && self.run == id.run).then_some(task)
+    }
+
+    pub(super) fn take_serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial - 1
+    }
+
+    // ── spawn, choose, finish ────────────────────────────────────────────────────────────────
+
+    /// Adds a task that nobody has put into the ready queue yet.
+    #[inline]
+    pub(super) fn insert(
+        &mut self,
+        body: Rc<dyn Body>,
+        class: Class,
+        flags: Flags,
+        wait: Wait,
+    ) -> TaskId {
+        let serial = self.take_serial();
+        self.unkilled += 1;
+        let slot = self.tasks.insert(Task {
+            serial,
+            body,
+            coroutine: None,
+            wait,
+            woken: Woken::TimedOut,
+            waiter: WaiterKey::NONE,
+            timer: TimerKey::NONE,
+            bound: BoundKey::NONE,
+            shields: 0,
+            raises: 0,
+            class,
+            state: State::Active,
+            flags,
+        });
+        let slot = u32::try_from(slot).expect("fewer than 2^32 tasks");
+        let id = TaskId {
+            serial,
+            slot,
+            run: self.run,
+        };
+        self.emit(Event::Spawned(id));
+        id
+    }
+
+    /// Makes a task ready that is in no queue.
+    #[inline(always)]
+    pub(super) fn make_ready(&mut self, slot: u32) {
+        let task = &mut self.tasks[slot as usize];
+        if task.flags.has(Flags::PAUSED) {
+            task.state = State::Held;
+            return;
+        }
+        task.state = State::Active;
+        let coroutine = task.coroutine.as_ref().map(|coroutine| coroutine.handle());
+        self.ready.push(Entry { coroutine, slot });
+    }
+
+    /// The next task in line, when a turn needs nothing else.
+    #[inline(always)]
+    pub(super) fn pick(&mut self) -> Option<Entry> {
+        if self.slow || self.look_in == 0 {
+            return None;
+        }
+        let entry = self.ready.pop()?;
+        self.look_in -= 1;
+        self.current = entry.slot;
+        Some(entry)
+    }
+
+    /// Puts the task that just yielded at the end of the line.
+    #[inline(always)]
+    pub(super) fn requeue(&mut self, entry: Entry) {
+        if self.slow {
+            return self.requeue_slowly(entry);
+        }
+        self.ready.push(entry);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn requeue_slowly(&mut self, entry: Entry) {
+        self.emit(Event::Yielded(self.id(entry.slot)));
+        self.make_ready(entry.slot);
+    }
+
+    /// Whether it is time to look at the clock and the outside world.
+    pub(super) fn look_is_due(&self) -> bool {
+        self.look_in == 0
+    }
+
+    /// Starts the count to the next look; false when the turns are used up.
+    pub(super) fn count_turns(&mut self) -> bool {
+        if self.turns_left != u64::MAX {
+            self.turns_left = self.turns_left.saturating_sub(u64::from(TURNS_PER_LOOK));
+        }
+        let left = u32::try_from(self.turns_left).unwrap_or(TURNS_PER_LOOK);
+        self.look_in = left.min(TURNS_PER_LOOK);
+        self.look_in > 0
+    }
+
+    /// Chooses the next task by the policy, stepping over paused ones.
+    pub(super) fn choose(&mut self) -> Option<Entry> {
+        if let Some(nth) = self.policy.as_mut().and_then(|policy| policy.victim()) {
+            self.kill_nth(nth);
+        }
+        loop {
+            let index = match (&mut self.policy, self.ready.len()) {
+                (_, 0) => return None,
+                (Some(policy), among @ 2..) => policy.choose(among),
+                _ => 0,
+            };
+            let entry = self.ready.take(index).expect("a policy chooses below the length");
+            let task = &mut self.tasks[entry.slot as usize];
+            if task.flags.has(Flags::PAUSED) {
+                task.state = State::Held;
+                continue;
+            }
+            self.look_in = self.look_in.saturating_sub(1);
+            self.current = entry.slot;
+            self.emit(Event::Resumed(self.id(entry.slot)));
+            return Some(entry);
+        }
+    }
+
+    fn kill_nth(&mut self, nth: u64) {
+        let slot = self
+            .tasks
+            .iter()
+            .find(|(_, task)| task.serial == nth)
+            .map(|(slot, _)| slot);
+        if let Some(slot) = slot {
+            self.kill(slot as u32);
+        }
+    }
+
+    /// Forgets a task that has returned or was abandoned. The record is dropped by the caller,
+    /// with the kernel free.
+    pub(super) fn remove(&mut self, slot: u32) -> Task {
+        let id = self.id(slot);
+        self.drop_bounds(slot, self.tasks[slot as usize].bound);
+        let task = self.tasks.remove(slot as usize);
+        debug_assert_eq!(task.waiter, WaiterKey::NONE);
+        self.unkilled -= usize::from(!task.flags.has(Flags::KILLED));
+        if task.flags.has(Flags::PAUSED) {
+            self.unpaused();
+        }
+        self.emit(Event::Finished(id));
+        task
+    }
+
+    // ── park and wake ────────────────────────────────────────────────────────────────────────
+
+    /// Running → Parked, on every queue in `on` and until `until`.
+    #[inline]
+    pub(super) fn park(
+        &mut self,
+        on: &[(&WaitQueue, usize)],
+        until: Option<u64>,
+        wait: Wait,
+        unwinding: bool,
+    ) {
+        let slot = self.current;
+        let mut first = WaiterKey::NONE;
+        for (case, (queue, offer)) in on.iter().enumerate().rev() {
+            first = self.enlist(slot, case as u32, queue, *offer, first);
+        }
+        let timer = match until {
+            Some(deadline) => self.arm(slot, deadline, Alarm::Park(slot)),
+            None => TimerKey::NONE,
+        };
+        let task = &mut self.tasks[slot as usize];
+        debug_assert_eq!(task.state, State::Active);
+        task.wait = wait;
+        task.waiter = first;
+        task.timer = timer;
+        task.set_unwinding(unwinding);
+        task.state = match task.killable() && !unwinding {
+            true => State::Parked,
+            false => State::ParkedUnkillably,
+        };
+        if self.observer.is_some() {
+            self.emit(Event::Parked(self.id(slot), wait.what));
+        }
+    }
+
+    fn enlist(
+        &mut self,
+        slot: u32,
+        case: u32,
+        queue: &WaitQueue,
+        offer: usize,
+        sibling: WaiterKey,
+    ) -> WaiterKey {
+        let ends = match queue.key(self.run) {
+            Some(key) => key,
+            None => {
+                let key = self.queues.insert(Ends {
+                    head: WaiterKey::NONE,
+                    tail: WaiterKey::NONE,
+                });
+                let key = u32::try_from(key).expect("fewer than 2^32 queues");
+                queue.register(self.run, key);
+                key
+            }
+        };
+        let tail = self.queues[ends as usize].tail;
+        let key = WaiterKey::new(self.waiters.insert(Waiter {
+            offer,
+            task: slot,
+            case,
+            queue: ends,
+            previous: tail,
+            next: WaiterKey::NONE,
+            sibling,
+        }));
+        match tail.get() {
+            Some(tail) => self.waiters[tail].next = key,
+            None => self.queues[ends as usize].head = key,
+        }
+        self.queues[ends as usize].tail = key;
+        key
+    }
+
+    /// Parked → Ready: the only end of a park, so every withdrawal is here.
+    ///
+    /// Unlinks the task from every queue, and its timer, before it can run: a waiter in a queue
+    /// always belongs to a parked task, and a second wake finds nobody.
+    pub(super) fn wake(&mut self, slot: u32, woken: Woken) {
+        let task = &mut self.tasks[slot as usize];
+        debug_assert!(matches!(task.state, State::Parked | State::ParkedUnkillably));
+        task.woken = woken;
+        let mut next = std::mem::replace(&mut task.waiter, WaiterKey::NONE);
+        let timer = std::mem::replace(&mut task.timer, TimerKey::NONE);
+        while let Some(key) = next.get() {
+            let waiter = self.waiters.remove(key);
+            match waiter.previous.get() {
+                Some(previous) => self.waiters[previous].next = waiter.next,
+                None => self.queues[waiter.queue as usize].head = waiter.next,
+            }
+            match waiter.next.get() {
+                Some(next) => self.waiters[next].previous = waiter.previous,
+                None => self.queues[waiter.queue as usize].tail = waiter.previous,
+            }
+            next = waiter.sibling;
+        }
+        if timer != TimerKey::NONE {
+            self.disarm(slot, timer);
+        }
+        self.make_ready(slot);
+        if self.observer.is_some() {
+            self.emit(Event::Woken(self.id(slot), woken));
+        }
+    }
+
+    /// Wakes the first in the queue with a word for it; tells what the woken one offered.
+    pub(crate) fn wake_one(&mut self, queue: &WaitQueue, token: usize) -> Option<usize> {
+        let head = self.queues[queue.key(self.run)? as usize].head.get()?;
+        let waiter = &self.waiters[head];
+        let (slot, case, offer) = (waiter.task, waiter.case, waiter.offer);
+        self.wake(slot, Woken::Ready { case, token });
+        Some(offer)
+    }
+
+    /// Whether anybody waits in the queue.
+    pub(crate) fn has_waiter(&self, queue: &WaitQueue) -> bool {
+        queue
+            .key(self.run)
+            .is_some_and(|key| self.queues[key as usize].head != WaiterKey::NONE)
+    }
+
+    pub(super) fn forget_queue(&mut self, queue: &WaitQueue) {
+        if let Some(key) = queue.key(self.run) {
+            let ends = self.queues.remove(key as usize);
+            debug_assert_eq!(ends.head, WaiterKey::NONE, "a queue was dropped under a waiter");
+        }
+    }
+
+    // ── time ─────────────────────────────────────────────────────────────────────────────────
+
+    pub(super) fn arm(&mut self, slot: u32, deadline: u64, alarm: Alarm) -> TimerKey {
+        self.vital_timers += usize::from(!self.tasks[slot as usize].flags.has(Flags::DAEMON));
+        self.timers.arm(deadline, alarm)
+    }
+
+    pub(super) fn disarm(&mut self, slot: u32, timer: TimerKey) {
+        self.timers.disarm(timer);
+        self.timer_gone(slot);
+    }
+
+    fn timer_gone(&mut self, slot: u32) {
+        self.vital_timers -= usize::from(!self.tasks[slot as usize].flags.has(Flags::DAEMON));
+    }
+
+    /// Wakes whom the time has come for.
+    pub(super) fn expire(&mut self) {
+        if self.timers.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        // One at a time: a bound that expires disarms the timer of the park that it ends.
+        while let Some(alarm) = self.timers.pop_due(now) {
+            match alarm {
+                Alarm::Park(slot) => {
+                    self.timer_gone(slot);
+                    self.tasks[slot as usize].timer = TimerKey::NONE;
+                    self.wake(slot, Woken::TimedOut);
+                }
+                Alarm::Bound(key) => {
+                    self.timer_gone(self.bound_task(key));
+                    self.bound_expired(key);
+                }
+            }
+        }
+    }
+
+    /// The earliest deadline that keeps the run alive: timers of daemons alone do not.
+    pub(crate) fn next_deadline(&mut self) -> Option<u64> {
+        match self.vital_timers {
+            0 => None,
+            _ => self.timers.next_deadline(),
+        }
+    }
+
+    // ── pause ────────────────────────────────────────────────────────────────────────────────
+
+    pub(crate) fn pause(&mut self, id: TaskId) {
+        if self.find(id).is_some_and(|task| !task.flags.has(Flags::PAUSED)) {
+            // A killed task must be able to die, so a pause no longer holds it.
+            let task = &mut self.tasks[id.slot as usize];
+            if task.flags.has(Flags::KILLED) {
+                return;
+            }
+            task.flags.set(Flags::PAUSED);
+            self.paused += 1;
+            self.slow = true;
+        }
+    }
+
+    pub(crate) fn resume(&mut self, id: TaskId) {
+        if self.find(id).is_some_and(|task| task.flags.has(Flags::PAUSED)) {
+            self.lift_pause(id.slot);
+        }
+    }
+
+    pub(super) fn lift_pause(&mut self, slot: u32) {
+        let task = &mut self.tasks[slot as usize];
+        task.flags.clear(Flags::PAUSED);
+        if task.state == State::Held {
+            self.make_ready(slot);
+        }
+        self.unpaused();
+    }
+
+    fn unpaused(&mut self) {
+        self.paused -= 1;
+        self.slow = self.paused > 0 || self.policy.is_some() || self.observer.is_some();
+    }
+
+    // ── unpark ───────────────────────────────────────────────────────────────────────────────
+
+    pub(crate) fn unpark(&mut self, id: TaskId) {
+        let Some(task) = self.find(id) else { return };
+        let parked = matches!(task.state, State::Parked | State::ParkedUnkillably);
+        if parked && task.wait.what == What::Unpark {
+            self.wake(id.slot, Woken::Ready { case: 0, token: 0 });
+        } else {
+            self.tasks[id.slot as usize].flags.set(Flags::UNPARKED);
+        }
+    }
+
+    /// Whether `unpark` came before the running task's `park`; forgets it.
+    pub(crate) fn take_unpark_token(&mut self) -> bool {
+        let flags = &mut self.tasks[self.current as usize].flags;
+        let token = flags.has(Flags::UNPARKED);
+        flags.clear(Flags::UNPARKED);
+        token
+    }
+
+    // ── the end of a run ─────────────────────────────────────────────────────────────────────
+
+    /// Holds every ready task back, so that the end of the run reaches them one by one.
+    pub(crate) fn hold_ready(&mut self) {
+        for entry in self.ready.drain() {
+            self.tasks[entry.slot as usize].state = State::Held;
+        }
+    }
+
+    /// Lets a held task go on.
+    pub(crate) fn release_held(&mut self, id: TaskId) {
+        if self.find(id).is_some_and(|task| task.state == State::Held) {
+            self.make_ready(id.slot);
+        }
+    }
+
+    /// The live tasks that no kill has reached, in the order of spawning.
+    pub(crate) fn unkilled_tasks(&self) -> Vec<TaskId> {
+        self.ids_of(|task| !task.flags.has(Flags::KILLED))
+    }
+
+    /// The same, and those that are held back.
+    pub(crate) fn held_or_unkilled(&self) -> Vec<TaskId> {
+        self.ids_of(|task| !task.flags.has(Flags::KILLED) || task.state == State::Held)
+    }
+
+    fn ids_of(&self, wanted: impl Fn(&Task) -> bool) -> Vec<TaskId> {
+        let mut ids: Vec<TaskId> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| wanted(task))
+            .map(|(slot, _)| self.id(slot as u32))
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Everything withdrawn: no waiter, timer or bound is left without a task.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.tasks.is_empty()
+            && self.ready.is_empty()
+            && self.waiters.is_empty()
+            && self.bounds.is_empty()
+            && self.timers.is_empty()
+            && self.vital_timers == 0
+            && self.paused == 0
+    }
+
+    /// Takes a task out of every queue that could still lead to it; it will be leaked.
+    pub(super) fn withdraw(&mut self, slot: u32) {
+        if matches!(
+            self.tasks[slot as usize].state,
+            State::Parked | State::ParkedUnkillably
+        ) {
+            self.wake(slot, Woken::Killed);
+        }
+    }
+
+    pub(super) fn drop_ready(&mut self) {
+        self.ready.drain().for_each(drop);
+    }
+}

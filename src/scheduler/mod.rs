@@ -1,0 +1,646 @@
+//! The loop, and the narrow door through which the floors above reach it.
+//!
+//! ```text
+//!          ┌─────────────── next(): policy or first in, first out ◄──────────┐
+//!          ▼                                                                 │
+//!   resume the task ──► yielded: to the end of the line ────────────────────►│
+//!          │       ──► parked: in its queues, until Kernel::wake ───────────►│
+//!          │       ──► ended: its stack goes back to the pool ──────────────►│
+//!          │                                                                 │
+//!   nobody ready ──► expire timers; virtual time jumps; the driver waits ───►│
+//!                ──► nothing left that could wake anybody: deadlock
+//! ```
+pub(crate) mod audit;
+pub(crate) mod bound;
+pub(crate) mod clock;
+pub(crate) mod driver;
+pub(crate) mod kernel;
+pub(crate) mod kill;
+pub(crate) mod observer;
+pub(crate) mod park;
+pub(crate) mod policy;
+pub(crate) mod ready;
+pub(crate) mod snapshot;
+pub(crate) mod task;
+pub(crate) mod timers;
+pub(crate) mod wait;
+
+#[cfg(test)]
+mod tests;
+
+use crate::coroutine::{self, Arena, Class, Coroutine, Current, Kind, Label, Resumed, Signal, StackLimit};
+use driver::Driver;
+use kernel::{Kernel, NOBODY};
+use kill::Killed;
+use ready::Entry;
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use task::{Body, Fate, Flags, KillNote, Task, TaskId};
+use wait::{Wait, WaitQueue, What};
+
+thread_local! {
+    /// The scheduler that runs on this OS thread. Constant for the whole of a run.
+    static CURRENT: Current<Scheduler> = const { Current::new() };
+    static RUNS: Cell<u32> = const { Cell::new(0) };
+    static IN_PANIC_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// One scheduler: the kernel, and what must not be inside it.
+pub(crate) struct Scheduler {
+    kernel: RefCell<Kernel>,
+    arena: Rc<Arena>,
+    /// Tasks that found no stack at their first turn; they wait for one to come back.
+    starved: RefCell<Vec<u32>>,
+    /// Why the latest of them found none.
+    refusal: RefCell<Option<StackLimit>>,
+    /// The task whose end stops the loop.
+    watched: Cell<u64>,
+    /// Stack size of a task that asks for none.
+    class: Cell<Class>,
+    /// Panics that nobody has joined yet.
+    panics: RefCell<Vec<UnjoinedPanic>>,
+    slack: Cell<Duration>,
+}
+
+/// A panic that may have to be named at the end of the run.
+#[derive(Clone, Debug)]
+pub(crate) struct UnjoinedPanic {
+    pub(crate) id: TaskId,
+    pub(crate) text: String,
+}
+
+/// Why the loop came back.
+pub(crate) enum Stop {
+    /// The watched task has ended.
+    Watched,
+    /// Nothing is ready, and the end of the run has more tasks to kill.
+    Quiet,
+    /// No task is left.
+    Empty,
+    /// Tasks are left, and nothing could wake any.
+    Deadlock,
+    /// The turns are used up.
+    Turns,
+    /// Tasks wait for a stack, and none can come back.
+    Stacks(StackLimit),
+    /// Only tasks are left that may not be abandoned and swallow every kill.
+    Hopeless,
+}
+
+/// Who goes on after a spawn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    Parent,
+    Child,
+}
+
+/// What a new task is made of, besides its body.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Traits {
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) flags: Flags,
+}
+
+impl Scheduler {
+    pub(crate) fn new(clock: clock::Clock, stack_size: usize) -> Self {
+        let run = RUNS.get().checked_add(1).expect("fewer than 2^32 runs");
+        RUNS.set(run);
+        Scheduler {
+            kernel: RefCell::new(Kernel::new(run, clock)),
+            arena: Arena::of_this_thread(),
+            starved: RefCell::new(Vec::new()),
+            refusal: RefCell::new(None),
+            watched: Cell::new(0),
+            class: Cell::new(Class::of(stack_size)),
+            panics: RefCell::new(Vec::new()),
+            slack: Cell::new(Duration::ZERO),
+        }
+    }
+
+    pub(crate) fn set_slack(&self, slack: Duration) {
+        self.slack.set(slack);
+    }
+
+    /// Makes this the scheduler of the OS thread while `body` runs. The caller has checked
+    /// [`is_running`].
+    pub(crate) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        CURRENT.with(|current| current.enter(self, body))
+    }
+
+    /// Borrows the kernel for one transition. Nothing may suspend inside, and nothing of a user's
+    /// may run.
+    #[inline(always)]
+    pub(crate) fn kernel<R>(&self, transition: impl FnOnce(&mut Kernel) -> R) -> R {
+        let bomb = Bomb;
+        let result = transition(&mut self.kernel.borrow_mut());
+        std::mem::forget(bomb);
+        result
+    }
+
+    pub(crate) fn watch(&self, id: TaskId) {
+        self.watched.set(id.serial);
+    }
+
+    pub(crate) fn take_panics(&self) -> Vec<UnjoinedPanic> {
+        self.panics.take()
+    }
+
+    /// Runs tasks until there is a reason to stop: the one loop.
+    pub(crate) fn drive(&self, driver: &mut dyn Driver) -> Stop {
+        let mut yielded: Option<Entry> = None;
+        loop {
+            let next = self.kernel(|kernel| {
+                if let Some(entry) = yielded.take() {
+                    kernel.requeue(entry);
+                }
+                kernel.pick()
+            });
+            let entry = match next {
+                Some(entry) => entry,
+                None => match self.next_slowly(driver) {
+                    Ok(Some(entry)) => entry,
+                    Ok(None) => continue,
+                    Err(stop) => return stop,
+                },
+            };
+            let coroutine = match entry.coroutine {
+                Some(coroutine) => coroutine,
+                None => match self.start(entry.slot) {
+                    Some(coroutine) => coroutine,
+                    None => continue,
+                },
+            };
+            match coroutine.resume() {
+                Resumed::Suspended(Signal::Yielded) => {
+                    yielded = Some(Entry {
+                        coroutine: Some(coroutine),
+                        slot: entry.slot,
+                    });
+                }
+                Resumed::Suspended(Signal::Parked) => {}
+                Resumed::Suspended(Signal::Abandoned) => {
+                    if self.abandon(entry.slot) {
+                        return Stop::Watched;
+                    }
+                }
+                Resumed::Finished => {
+                    if self.finish(entry.slot) {
+                        return Stop::Watched;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A turn that needs more than the head of the queue.
+    #[cold]
+    #[inline(never)]
+    fn next_slowly(&self, driver: &mut dyn Driver) -> Result<Option<Entry>, Stop> {
+        let look_is_due = self.kernel(|kernel| kernel.look_is_due());
+        if look_is_due {
+            if !self.kernel(|kernel| kernel.count_turns()) {
+                return Err(Stop::Turns);
+            }
+            if driver.can_wake() {
+                driver.wait(Some(Duration::ZERO));
+            }
+            if self.kernel(|kernel| {
+                kernel.expire();
+                kernel.killing && kernel.is_hopeless()
+            }) {
+                return Err(Stop::Hopeless);
+            }
+        }
+        match self.kernel(|kernel| kernel.choose()) {
+            Some(entry) => Ok(Some(entry)),
+            None => self.idle(driver).map(|()| None),
+        }
+    }
+
+    /// Nobody is ready: waits for the next deadline or the outside world.
+    fn idle(&self, driver: &mut dyn Driver) -> Result<(), Stop> {
+        let (deadline, quiet, empty) = self.kernel(|kernel| {
+            kernel.current = NOBODY;
+            let quiet = kernel.ending && kernel.unkilled > 0;
+            (kernel.next_deadline(), quiet, kernel.is_empty())
+        });
+        if empty {
+            return Err(Stop::Empty);
+        }
+        if quiet {
+            return Err(Stop::Quiet);
+        }
+        let (now, virtual_time) =
+            self.kernel(|kernel| (kernel.clock.now(), kernel.clock.is_virtual()));
+        match deadline {
+            Some(deadline) if virtual_time && !driver.can_wake() => {
+                self.kernel(|kernel| kernel.clock.jump_to(deadline));
+            }
+            Some(deadline) if deadline > now => {
+                let left = Duration::from_nanos(deadline - now);
+                driver.wait(Some(left + self.slack.get()));
+            }
+            Some(_) => {}
+            None if driver.can_wake() => driver.wait(None),
+            None => {
+                return Err(match self.refusal.take() {
+                    Some(limit) if !self.starved.borrow().is_empty() => Stop::Stacks(limit),
+                    _ => Stop::Deadlock,
+                });
+            }
+        }
+        self.kernel(|kernel| kernel.expire());
+        Ok(())
+    }
+
+    /// Gives a task its stack, at its first turn. `None`: it waits for one.
+    #[inline(never)]
+    fn start(&self, slot: u32) -> Option<coroutine::Handle> {
+        let (body, class, serial, attention) = self.kernel(|kernel| {
+            let task = &kernel.tasks[slot as usize];
+            let attention = kernel.attention_of(slot);
+            (task.body.clone(), task.class, task.serial, attention)
+        });
+        let about = body.about();
+        let taken = self.arena.take(
+            class,
+            Label {
+                kind: Kind::Task,
+                name: about.given_name(),
+                site: about.site,
+                serial,
+            },
+        );
+        let stack = match taken {
+            Ok(stack) => stack,
+            Err(limit) => {
+                self.starve(slot, limit);
+                return None;
+            }
+        };
+        let coroutine = Coroutine::new(stack, attention, move || {
+            let bomb = Bomb;
+            body.run();
+            drop(body);
+            std::mem::forget(bomb);
+        });
+        let handle = coroutine.handle();
+        self.kernel(|kernel| kernel.tasks[slot as usize].coroutine = Some(coroutine));
+        Some(handle)
+    }
+
+    #[cold]
+    fn starve(&self, slot: u32, limit: StackLimit) {
+        self.starved.borrow_mut().push(slot);
+        self.refusal.replace(Some(limit));
+    }
+
+    /// Forgets a task whose body has returned; true if it was the watched one.
+    #[inline]
+    fn finish(&self, slot: u32) -> bool {
+        let task = self.kernel(|kernel| kernel.remove(slot));
+        let Task {
+            coroutine,
+            body,
+            class,
+            serial,
+            ..
+        } = task;
+        if let Some(coroutine) = coroutine {
+            coroutine.finish();
+        }
+        self.arena.release(class);
+        drop(body);
+        if !self.starved.borrow().is_empty() {
+            self.feed_starved();
+        }
+        serial == self.watched.get()
+    }
+
+    #[cold]
+    fn feed_starved(&self) {
+        for slot in self.starved.take() {
+            self.kernel(|kernel| kernel.make_ready(slot));
+        }
+    }
+
+    /// Gives a task up that swallowed its kills: it never runs again, its stack is leaked with
+    /// all that is on it.
+    #[cold]
+    fn abandon(&self, slot: u32) -> bool {
+        let task = self.kernel(|kernel| kernel.remove(slot));
+        self.bury(task)
+    }
+
+    fn bury(&self, task: Task) -> bool {
+        let watched = task.serial == self.watched.get();
+        task.body.about().fate.set(Fate::Abandoned);
+        wake_all(&task.body.about().joiners, 0);
+        // The frames on its stack may refer to its body, and to anything it owns.
+        std::mem::forget(task);
+        watched
+    }
+
+    /// Gives up every task that is left, at the end of a run that cannot end otherwise.
+    pub(crate) fn leak_all(&self) {
+        loop {
+            let next = self.kernel(|kernel| {
+                let slot = kernel.tasks.iter().next().map(|(slot, _)| slot as u32)?;
+                kernel.withdraw(slot);
+                Some(kernel.remove(slot))
+            });
+            match next {
+                Some(task) => drop(self.bury(task)),
+                None => break,
+            }
+        }
+        self.kernel(|kernel| kernel.drop_ready());
+    }
+}
+
+/// Aborts when an unwind comes by: a kernel left half-way through a transition would be unsound to
+/// go on with, and so would a loop left with live stacks.
+struct Bomb;
+
+impl Drop for Bomb {
+    #[cold]
+    fn drop(&mut self) {
+        eprintln!("maypole: internal error: a panic inside the scheduler; this is a bug in maypole");
+        std::process::abort();
+    }
+}
+
+// ── the door ─────────────────────────────────────────────────────────────────────────────────
+
+/// Whether a scheduler runs on this OS thread.
+pub(crate) fn is_running() -> bool {
+    CURRENT.with(|current| current.is_set())
+}
+
+#[inline(always)]
+fn with_scheduler<R>(look: impl FnOnce(Option<&Scheduler>) -> R) -> R {
+    CURRENT.with(|current| current.with(look))
+}
+
+#[inline(always)]
+pub(crate) fn with_kernel<R>(transition: impl FnOnce(&mut Kernel) -> R) -> R {
+    with_scheduler(|scheduler| match scheduler {
+        Some(scheduler) => scheduler.kernel(transition),
+        None => no_scheduler(),
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn no_scheduler() -> ! {
+    panic!(
+        "maypole: a blocking call outside of maypole::run; wrap main in maypole::run(|| ...) \
+         to give it a scheduler"
+    );
+}
+
+/// Refuses a call that needs a task.
+#[cold]
+#[inline(never)]
+pub(crate) fn outside(wait: Wait) -> ! {
+    let call = match wait.what {
+        What::Turn => "yield_now".to_string(),
+        what => what.to_string(),
+    };
+    panic!(
+        "maypole: {call} at {at} is outside of maypole::run; wrap main in maypole::run(|| ...) \
+         to give it a scheduler",
+        at = wait.at
+    );
+}
+
+/// Adds a task, and runs it nested on the running one if it goes first. The caller keeps a
+/// reference to `body`, so that its captures are never dropped in here. `admitted` learns the
+/// identity before the task can run.
+///
+/// # Errors
+///
+/// The limit that stands against one more stack.
+#[inline]
+pub(crate) fn launch(
+    body: Rc<dyn Body>,
+    traits: Traits,
+    first: First,
+    admitted: impl FnOnce(TaskId),
+) -> Result<TaskId, StackLimit> {
+    let site = body.about().site;
+    let nested = first == First::Child && may_nest(site);
+    let id = with_scheduler(|scheduler| {
+        let Some(scheduler) = scheduler else {
+            no_scheduler()
+        };
+        let class = traits.stack_size.map_or(scheduler.class.get(), Class::of);
+        scheduler.arena.reserve(class)?;
+        Ok(scheduler.kernel(|kernel| {
+            let id = kernel.insert(body, class, traits.flags, turn(site));
+            if !nested {
+                kernel.make_ready(id.slot);
+            }
+            id
+        }))
+    })?;
+    admitted(id);
+    if nested {
+        run_nested(id);
+    }
+    Ok(id)
+}
+
+/// A nested first turn is a call that may park: its kill check and its budget come before any
+/// effect. In a destructor that runs while unwinding, and outside of a task, there is none.
+#[inline]
+fn may_nest(site: &'static Location<'static>) -> bool {
+    if std::thread::panicking() || !is_in_task() {
+        return false;
+    }
+    park::enter(turn(site));
+    true
+}
+
+/// Resumes a new task on the stack of the running one, until it first parks or yields.
+#[inline]
+fn run_nested(id: TaskId) {
+    let started = with_scheduler(|scheduler| {
+        let scheduler = scheduler.expect("a task was just added to the scheduler");
+        scheduler.start(id.slot)
+    });
+    let Some(coroutine) = started else {
+        return;
+    };
+    let parent = with_kernel(|kernel| {
+        let parent = kernel.current;
+        kernel.tasks[parent as usize].flags.set(Flags::NESTS);
+        kernel.current = id.slot;
+        parent
+    });
+    let resumed = coroutine.resume();
+    with_scheduler(|scheduler| {
+        let scheduler = scheduler.expect("the scheduler outlives its tasks' turns");
+        scheduler.kernel(|kernel| {
+            kernel.current = parent;
+            kernel.tasks[parent as usize].flags.clear(Flags::NESTS);
+            if resumed == Resumed::Suspended(Signal::Yielded) {
+                kernel.make_ready(id.slot);
+            }
+        });
+        match resumed {
+            Resumed::Finished => drop(scheduler.finish(id.slot)),
+            Resumed::Suspended(Signal::Abandoned) => drop(scheduler.abandon(id.slot)),
+            Resumed::Suspended(Signal::Yielded | Signal::Parked) => {}
+        }
+    });
+}
+
+#[inline(always)]
+fn turn(at: &'static Location<'static>) -> Wait {
+    Wait {
+        what: What::Turn,
+        at,
+    }
+}
+
+/// Whether the running code belongs to a task.
+#[inline(always)]
+pub(crate) fn is_in_task() -> bool {
+    coroutine::attention() != coroutine::OUTSIDE
+}
+
+pub(crate) fn is_current_killed() -> bool {
+    with_kernel(|kernel| {
+        kernel.tasks[kernel.current as usize]
+            .flags
+            .has(Flags::KILLED)
+    })
+}
+
+/// The running task, if any.
+pub(crate) fn current() -> Option<(TaskId, Rc<dyn Body>)> {
+    if !is_in_task() {
+        return None;
+    }
+    Some(with_kernel(|kernel| {
+        let slot = kernel.current;
+        (kernel.id(slot), kernel.tasks[slot as usize].body.clone())
+    }))
+}
+
+/// The running task, for the panic hook: a panic inside the kernel, which is about to abort the
+/// process, finds none.
+pub(crate) fn current_in_panic() -> Option<(TaskId, Rc<dyn Body>)> {
+    let free = with_scheduler(|scheduler| scheduler?.kernel.try_borrow_mut().ok().map(drop));
+    free.and_then(|()| current())
+}
+
+/// Kills the task that `id` names, if it lives; the first kill is the one that is remembered.
+pub(crate) fn kill(id: TaskId, reason: &str, at: &'static Location<'static>) -> Option<Killed> {
+    if !is_running() {
+        return None;
+    }
+    let victim = with_kernel(|kernel| kernel.find(id).map(|task| task.body.clone()))?;
+    victim.about().note_kill(|| KillNote {
+        by: current().map(|(_, killer)| killer.about().name().to_string()),
+        at,
+        reason: reason.to_string(),
+        caught: None,
+    });
+    with_kernel(|kernel| kernel.find(id).is_some().then(|| kernel.kill(id.slot)))
+}
+
+/// Wakes everybody in the queue, in order.
+pub(crate) fn wake_all(queue: &WaitQueue, token: usize) {
+    if is_running() {
+        with_kernel(|kernel| while kernel.wake_one(queue, token).is_some() {});
+    }
+}
+
+fn forget_queue(queue: &WaitQueue) {
+    with_scheduler(|scheduler| {
+        if let Some(scheduler) = scheduler {
+            scheduler.kernel(|kernel| kernel.forget_queue(queue));
+        }
+    });
+}
+
+/// The deadline that lies `duration` from now, on the scheduler's clock; `None` is never.
+#[inline]
+pub(crate) fn deadline_after(duration: Duration) -> Option<u64> {
+    with_kernel(|kernel| clock::after(kernel.clock.now(), duration))
+}
+
+pub(crate) fn deadline_at(at: Instant) -> u64 {
+    with_kernel(|kernel| kernel.clock.nanoseconds(at))
+}
+
+/// The time on the scheduler's clock, on the system's outside of a run.
+pub(crate) fn now() -> Instant {
+    with_scheduler(|scheduler| match scheduler {
+        Some(scheduler) => scheduler.kernel(|kernel| kernel.clock.instant()),
+        None => clock::Clock::real().instant(),
+    })
+}
+
+/// Keeps a panic until somebody joins its task.
+pub(crate) fn keep_panic(panic: UnjoinedPanic) {
+    with_scheduler(|scheduler| {
+        if let Some(scheduler) = scheduler {
+            scheduler.panics.borrow_mut().push(panic);
+        }
+    });
+}
+
+/// The panic of this task was received by somebody.
+pub(crate) fn panic_joined(id: TaskId) {
+    with_scheduler(|scheduler| {
+        if let Some(scheduler) = scheduler {
+            scheduler.panics.borrow_mut().retain(|panic| panic.id != id);
+        }
+    });
+}
+
+/// Runs `body`, the panic hook's, so that parking inside is refused.
+pub(crate) fn mark_panic_hook<R>(body: impl FnOnce() -> R) -> R {
+    let outer = IN_PANIC_HOOK.replace(true);
+    let result = body();
+    IN_PANIC_HOOK.set(outer);
+    result
+}
+
+fn in_panic_hook() -> bool {
+    IN_PANIC_HOOK.get()
+}
+
+/// Forbids or allows the running task to park; tells what held before.
+pub(crate) fn set_forbidden(forbidden: bool) -> bool {
+    with_kernel(|kernel| {
+        let slot = kernel.current;
+        let flags = &mut kernel.tasks[slot as usize].flags;
+        let before = flags.has(Flags::FORBIDDEN);
+        match forbidden {
+            true => flags.set(Flags::FORBIDDEN),
+            false => flags.clear(Flags::FORBIDDEN),
+        }
+        kernel.update_attention(slot);
+        before
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn forbidden(wait: Wait) -> ! {
+    let place = current()
+        .and_then(|(_, body)| body.about().more_if_any()?.forbidden_at.get())
+        .map_or(String::new(), |at| format!(" entered at {at}"));
+    let call = match wait.what {
+        What::Turn => "yield_now".to_string(),
+        what => what.to_string(),
+    };
+    panic!("maypole: {call} at {} inside task::no_yield{place}", wait.at);
+}
+

@@ -1,0 +1,167 @@
+//! The door out: the only file that suspends a task.
+//!
+//! ```text
+//!  check ──► (try) ──► park: enlist in every queue, arm the timer ──► suspend ─┐
+//!    │ kill, bound,                                                            │ the loop runs others
+//!    │ forbidden, audit                 Woken  ◄── kernel.wake ◄───────────────┘
+//! ```
+//!
+//! A kill is looked for once, before any effect, and never between a wake and its result: a task
+//! that was handed something keeps it.
+use super::kill::{attention, raise_bound, raise_kill};
+use super::wait::{Wait, WaitQueue, What, Woken};
+use super::{audit, in_panic_hook, with_kernel};
+use crate::coroutine::{self, Signal};
+use std::panic::Location;
+
+/// Operations that a task may do without waiting before it yields by itself.
+const BUDGET: u32 = 127;
+
+/// Gives every other ready task a turn.
+///
+/// The task goes to the end of the line and goes on when all those that were ready have had one
+/// turn. What happens between two yields is atomic: no other task runs.
+///
+/// Parks: no, but others run meanwhile. A kill unwinds the task from here, before it gives way.
+///
+/// # Panics
+///
+/// Outside [`run`](crate::run), and where yielding is forbidden
+/// ([`no_yield`](crate::task::no_yield)).
+///
+/// # Examples
+///
+/// ```
+/// use std::{cell::RefCell, rc::Rc};
+/// let log = Rc::new(RefCell::new(String::new()));
+/// maypole::run(|| {
+///     let theirs = log.clone();
+///     let child = maypole::spawn(move || {
+///         for step in ["b", "d"] {
+///             theirs.borrow_mut().push_str(step);
+///             maypole::yield_now();
+///         }
+///     });
+///     for step in ["a", "c"] {
+///         log.borrow_mut().push_str(step);
+///         maypole::yield_now();
+///     }
+///     child.join().unwrap();
+/// });
+/// assert_eq!(*log.borrow(), "abcd");
+/// ```
+#[inline(always)]
+#[track_caller]
+pub fn yield_now() {
+    if coroutine::attention() != 0 || std::thread::panicking() {
+        return yield_slowly(Location::caller());
+    }
+    coroutine::suspend(Signal::Yielded);
+}
+
+#[cold]
+#[inline(never)]
+fn yield_slowly(at: &'static Location<'static>) {
+    heed(Wait { what: What::Turn, at });
+    suspend_counted(Signal::Yielded);
+}
+
+/// What a parking call does first: raises a pending kill or bound, refuses where parking is
+/// forbidden, and yields when the task has done many calls that did not wait.
+#[inline(always)]
+pub(crate) fn enter(wait: Wait) {
+    if coroutine::attention() != 0 {
+        heed(wait);
+    }
+    if coroutine::spend() {
+        budget_used_up();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn budget_used_up() {
+    coroutine::refill(BUDGET);
+    if !std::thread::panicking() {
+        coroutine::suspend(Signal::Yielded);
+    }
+}
+
+/// Looks at everything that may stand against a park here.
+#[cold]
+#[inline(never)]
+pub(crate) fn heed(wait: Wait) {
+    let bits = coroutine::attention();
+    if bits == coroutine::OUTSIDE {
+        super::outside(wait);
+    }
+    if std::thread::panicking() {
+        // A second unwind would abort the process: no kill and no bound in a destructor.
+        if in_panic_hook() {
+            panic!("maypole: {} inside the panic hook, at {}", wait.what, wait.at);
+        }
+        return;
+    }
+    if bits & attention::FORBID != 0 {
+        super::forbidden(wait);
+    }
+    if bits & attention::KILL != 0 {
+        raise_kill(wait);
+    }
+    if bits & attention::BOUND != 0 {
+        raise_bound();
+    }
+    if bits & attention::AUDIT != 0 {
+        audit::check(wait);
+    }
+}
+
+/// Parks the running task on every queue in `on`, each with what it offers to its waker, until it
+/// is woken or the time is `until`. The caller has called [`enter`].
+///
+/// A kill or a bound that ends the park unwinds from here.
+#[inline(always)]
+pub(crate) fn park(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> Woken {
+    if begin(on, until, wait) {
+        suspend_counted(Signal::Parked);
+    } else {
+        coroutine::suspend(Signal::Parked);
+    }
+    end(wait)
+}
+
+/// Running → Parked; tells whether the task is unwinding.
+#[inline(never)]
+fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> bool {
+    let unwinding = std::thread::panicking();
+    if unwinding {
+        heed(wait);
+    }
+    coroutine::refill(BUDGET);
+    with_kernel(|kernel| kernel.park(on, until, wait, unwinding));
+    unwinding
+}
+
+#[inline(never)]
+fn end(wait: Wait) -> Woken {
+    let woken = with_kernel(|kernel| kernel.tasks[kernel.current as usize].woken);
+    match woken {
+        Woken::Killed => raise_kill(wait),
+        Woken::Interrupted => raise_bound(),
+        Woken::Ready { .. } | Woken::TimedOut => {}
+    }
+    woken
+}
+
+/// Suspends a task that may be unwinding: it takes its panic count with it, so that the others do
+/// not see `thread::panicking()` and no innocent `std::sync::Mutex` is poisoned.
+#[cold]
+#[inline(never)]
+fn suspend_counted(signal: Signal) {
+    if !std::thread::panicking() {
+        return coroutine::suspend(signal);
+    }
+    let levels = coroutine::hide_panics();
+    coroutine::suspend(signal);
+    coroutine::restore_panics(levels);
+}

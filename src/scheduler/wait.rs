@@ -1,0 +1,134 @@
+//! The one wait queue, and what a task says of its wait. Links live in the kernel's slabs, so a
+//! queue is two numbers, needs no `unsafe`, and points into nobody's stack.
+use super::task::TaskId;
+use std::cell::Cell;
+use std::fmt;
+use std::panic::Location;
+
+/// What a parked task waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum What {
+    /// The end of a task.
+    Join(TaskId),
+    /// The end of a scope's tasks.
+    Scope,
+    /// A moment.
+    Sleep,
+    /// [`Task::unpark`](crate::Task::unpark).
+    Unpark,
+    /// Another turn: it has yielded, or was spawned and has not run yet.
+    Turn,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::Join(id) => write!(f, "join of task {id}"),
+            What::Scope => f.write_str("the end of a scope's tasks"),
+            What::Sleep => f.write_str("sleep"),
+            What::Unpark => f.write_str("unpark"),
+            What::Turn => f.write_str("a turn"),
+        }
+    }
+}
+
+/// What a task waits for, and the place of the call. Every parking call passes one: reports are
+/// made of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Wait {
+    pub(crate) what: What,
+    pub(crate) at: &'static Location<'static>,
+}
+
+/// How a park ended. A task gets exactly one per park.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Woken {
+    /// The queue given at index `case` woke it, with a word from the waker.
+    Ready {
+        case: u32,
+        token: usize,
+    },
+    TimedOut,
+    Killed,
+    /// A timeout expired, or a scope failed, that the task is inside of.
+    Interrupted,
+}
+
+/// First in, first out, of parked tasks; every primitive that can park has one or two.
+///
+/// The ends of its list live in the kernel while anybody waits, so it works without a scheduler
+/// and may outlive one: queues are empty between runs.
+pub(crate) struct WaitQueue {
+    /// Key of its `Ends`, valid in run `run` alone.
+    key: Cell<u32>,
+    run: Cell<u32>,
+}
+
+impl WaitQueue {
+    pub(crate) const fn new() -> Self {
+        WaitQueue {
+            key: Cell::new(0),
+            run: Cell::new(0),
+        }
+    }
+
+    /// The key of its ends, if it has any in run `run`. Runs are numbered from 1.
+    #[inline]
+    pub(super) fn key(&self, run: u32) -> Option<u32> {
+        (self.run.get() == run).then(|| self.key.get())
+    }
+
+    pub(super) fn register(&self, run: u32, key: u32) {
+        self.run.set(run);
+        self.key.set(key);
+    }
+}
+
+impl Drop for WaitQueue {
+    #[inline]
+    fn drop(&mut self) {
+        if self.run.get() != 0 {
+            super::forget_queue(self);
+        }
+    }
+}
+
+/// The ends of a queue's list.
+pub(super) struct Ends {
+    pub(super) head: WaiterKey,
+    pub(super) tail: WaiterKey,
+}
+
+/// Names a waiter in the kernel's slab, or nobody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct WaiterKey(u32);
+
+impl WaiterKey {
+    pub(crate) const NONE: WaiterKey = WaiterKey(u32::MAX);
+
+    pub(super) fn new(key: usize) -> Self {
+        WaiterKey(u32::try_from(key).expect("fewer than 2^32 waiters"))
+    }
+
+    #[inline(always)]
+    pub(super) fn get(self) -> Option<usize> {
+        (self != Self::NONE).then_some(self.0 as usize)
+    }
+}
+
+/// One task parked on one queue. A task in a `select` has several.
+pub(super) struct Waiter {
+    /// What the parked task shows to its waker.
+    pub(super) offer: usize,
+    /// Slot of the task.
+    pub(super) task: u32,
+    /// Which of the queues given to `park` this is.
+    pub(super) case: u32,
+    /// Key of the queue's ends.
+    pub(super) queue: u32,
+    pub(super) previous: WaiterKey,
+    pub(super) next: WaiterKey,
+    /// The next waiter of the same park.
+    pub(super) sibling: WaiterKey,
+}

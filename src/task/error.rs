@@ -1,0 +1,233 @@
+//! Why a task has no result: it panicked, was killed, or was abandoned.
+use crate::scheduler::task::{About, KillNote, PanicPlace, TaskId};
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::error::Error;
+use std::fmt;
+use std::sync::Mutex;
+
+/// The error of a [`join`](crate::JoinHandle::join).
+///
+/// # Examples
+///
+/// ```
+/// # std::panic::set_hook(Box::new(|_| ()));
+/// maypole::run(|| {
+///     let error = maypole::spawn(|| -> u32 { panic!("no luck") }).join().unwrap_err();
+///     assert!(error.is_panic());
+///     assert_eq!(error.message(), Some("no luck"));
+///
+///     let sleeper = maypole::spawn(|| maypole::task::park());
+///     sleeper.kill("bedtime is over");
+///     let error = sleeper.join().unwrap_err();
+///     assert!(error.is_killed());
+///     assert_eq!(error.reason(), Some("bedtime is over"));
+/// });
+/// ```
+pub struct JoinError(Box<Inner>);
+
+struct Inner {
+    id: TaskId,
+    name: String,
+    site: String,
+    cause: Cause,
+}
+
+enum Cause {
+    Panicked {
+        message: Option<String>,
+        location: Option<PanicPlace>,
+        backtrace: Option<Backtrace>,
+        /// Behind a mutex only because the error is `Sync` and a payload is not.
+        payload: Mutex<Option<Box<dyn Any + Send>>>,
+    },
+    Killed(Option<KillNote>),
+    Abandoned(Option<KillNote>),
+}
+
+impl JoinError {
+    fn new(id: TaskId, about: &About, cause: Cause) -> Self {
+        JoinError(Box::new(Inner {
+            id,
+            name: about.name().to_string(),
+            site: format!("{}:{}", about.site.file(), about.site.line()),
+            cause,
+        }))
+    }
+
+    #[cold]
+    pub(crate) fn panicked(id: TaskId, about: &About, payload: &(dyn Any + Send)) -> Self {
+        let note = about.more().panic.take();
+        let (location, backtrace) = match note {
+            Some(note) => (Some(note.location), Some(note.backtrace)),
+            None => (None, None),
+        };
+        let cause = Cause::Panicked {
+            message: message_of(payload).map(str::to_string),
+            location,
+            backtrace,
+            payload: Mutex::new(None),
+        };
+        Self::new(id, about, cause)
+    }
+
+    #[cold]
+    pub(crate) fn killed(id: TaskId, about: &About) -> Self {
+        Self::new(id, about, Cause::Killed(about.more().kill.borrow().clone()))
+    }
+
+    #[cold]
+    pub(crate) fn abandoned(id: TaskId, about: &About) -> Self {
+        let note = about.more().kill.borrow().clone();
+        Self::new(id, about, Cause::Abandoned(note))
+    }
+
+    /// Adds the payload that `into_panic` will give.
+    pub(crate) fn keep(&mut self, payload: Box<dyn Any + Send>) {
+        if let Cause::Panicked { payload: slot, .. } = &mut self.0.cause {
+            *slot = Mutex::new(Some(payload));
+        }
+    }
+
+    /// Whether the task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.0.cause, Cause::Panicked { .. })
+    }
+
+    /// Whether the task was killed.
+    pub fn is_killed(&self) -> bool {
+        matches!(self.0.cause, Cause::Killed(_))
+    }
+
+    /// Whether the task swallowed so many kills that it was given up.
+    pub fn is_abandoned(&self) -> bool {
+        matches!(self.0.cause, Cause::Abandoned(_))
+    }
+
+    /// The payload of the panic, the very one that was thrown.
+    ///
+    /// Where a scope has re-raised the panic already, the payload is its message.
+    ///
+    /// # Panics
+    ///
+    /// If the task did not panic; see [`is_panic`](JoinError::is_panic).
+    pub fn into_panic(self) -> Box<dyn Any + Send> {
+        let text = self.to_string();
+        match self.0.cause {
+            Cause::Panicked { payload, .. } => payload
+                .into_inner()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .unwrap_or_else(|| Box::new(text)),
+            Cause::Killed(_) | Cause::Abandoned(_) => panic!("not a panic: {text}"),
+        }
+    }
+
+    /// The message of the panic, where it has one.
+    pub fn message(&self) -> Option<&str> {
+        match &self.0.cause {
+            Cause::Panicked { message, .. } => message.as_deref(),
+            Cause::Killed(_) | Cause::Abandoned(_) => None,
+        }
+    }
+
+    /// Where the panic happened. Known unless the program replaced the panic hook after the first
+    /// run began, or threw the payload with `resume_unwind`.
+    pub fn location(&self) -> Option<&PanicPlace> {
+        match &self.0.cause {
+            Cause::Panicked { location, .. } => location.as_ref(),
+            Cause::Killed(_) | Cause::Abandoned(_) => None,
+        }
+    }
+
+    /// The backtrace of the panic, captured if `RUST_BACKTRACE` asks for it, as std does.
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        match &self.0.cause {
+            Cause::Panicked { backtrace, .. } => backtrace.as_ref(),
+            Cause::Killed(_) | Cause::Abandoned(_) => None,
+        }
+    }
+
+    /// The reason given to [`kill`](crate::Task::kill).
+    pub fn reason(&self) -> Option<&str> {
+        match &self.0.cause {
+            Cause::Killed(note) | Cause::Abandoned(note) => {
+                note.as_ref().map(|note| note.reason.as_str())
+            }
+            Cause::Panicked { .. } => None,
+        }
+    }
+
+    /// The identity of the task.
+    pub fn task_id(&self) -> TaskId {
+        self.0.id
+    }
+
+    /// The name of the task, its spawn site if it was given none.
+    pub fn task_name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+/// The text of a panic payload, as the default panic hook finds it.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { id, name, site, .. } = &*self.0;
+        match &self.0.cause {
+            Cause::Panicked {
+                message, location, ..
+            } => {
+                write!(f, "task '{name}' ({id}, spawned at {site}) panicked")?;
+                if let Some(location) = location {
+                    write!(f, " at {location}")?;
+                }
+                match message {
+                    Some(message) => write!(f, ": {message}"),
+                    None => f.write_str(" with a payload that is no text"),
+                }
+            }
+            Cause::Killed(note) => {
+                write!(f, "task '{name}' ({id}) was killed")?;
+                write_note(f, note)
+            }
+            Cause::Abandoned(note) => {
+                write!(
+                    f,
+                    "task '{name}' ({id}, spawned at {site}) was abandoned: it caught its kill 64 \
+                     times and waited again; it was killed"
+                )?;
+                write_note(f, note)
+            }
+        }
+    }
+}
+
+fn write_note(f: &mut fmt::Formatter<'_>, note: &Option<KillNote>) -> fmt::Result {
+    let Some(note) = note else { return Ok(()) };
+    match &note.by {
+        Some(by) => write!(f, " by '{by}' at {}:{}", note.at.file(), note.at.line())?,
+        None => write!(f, " at {}:{}", note.at.file(), note.at.line())?,
+    }
+    write!(f, ": {}", note.reason)?;
+    match note.caught {
+        Some(wait) => {
+            let at = wait.at;
+            write!(f, ", while waiting in {} at {}:{}", wait.what, at.file(), at.line())
+        }
+        None => Ok(()),
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl Error for JoinError {}

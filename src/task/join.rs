@@ -1,0 +1,188 @@
+//! Handles: waiting for a task's end.
+use super::error::JoinError;
+use super::handle::Task;
+use super::packet::Harvest;
+use crate::scheduler::kill::Killed;
+use crate::scheduler::task::Fate;
+use crate::scheduler::wait::{Wait, WaitQueue, What};
+use crate::scheduler::{self, deadline_after};
+use crate::select::{Case, block_on};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What both kinds of handle are.
+struct Core<'a, T> {
+    packet: Rc<dyn Harvest<T> + 'a>,
+    task: Task,
+}
+
+impl<T> Core<'_, T> {
+    #[inline(always)]
+    #[track_caller]
+    fn join(&self, deadline: Option<u64>) -> Option<Result<T, JoinError>> {
+        let wait = Wait {
+            what: What::Join(self.task.id()),
+            at: Location::caller(),
+        };
+        block_on(Join { core: self }, deadline, wait)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.packet.about().fate.get() != Fate::Alive
+    }
+}
+
+impl<T> Drop for Core<'_, T> {
+    fn drop(&mut self) {
+        self.packet.outcome().abandon();
+    }
+}
+
+/// Waits for the end of a task and takes its result.
+struct Join<'j, 'a, T> {
+    core: &'j Core<'a, T>,
+}
+
+impl<T> Case for Join<'_, '_, T> {
+    type Output = Result<T, JoinError>;
+
+    #[inline]
+    fn try_now(&mut self) -> Option<Self::Output> {
+        let about = self.core.packet.about();
+        let fate = about.fate.get();
+        if fate == Fate::Alive {
+            return None;
+        }
+        Some(match self.core.packet.outcome().take() {
+            Some(result) => {
+                if fate == Fate::Panicked {
+                    scheduler::panic_joined(self.core.task.id());
+                }
+                result
+            }
+            None if fate == Fate::Abandoned => {
+                Err(JoinError::abandoned(self.core.task.id(), about))
+            }
+            None => panic!("maypole: the task was joined before, its result is gone"),
+        })
+    }
+
+    fn enlist(&mut self) -> (&WaitQueue, usize) {
+        (&self.core.packet.about().joiners, 0)
+    }
+
+    #[inline]
+    fn accept(&mut self, _: usize) -> Option<Self::Output> {
+        self.try_now()
+    }
+}
+
+/// Owns the right to wait for a task's end. Dropping it detaches the task, as in std.
+///
+/// # Examples
+///
+/// ```
+/// let sum = maypole::run(|| {
+///     let handle = maypole::spawn(|| (1..=10).sum::<u32>());
+///     handle.join().unwrap()
+/// });
+/// assert_eq!(sum, 55);
+/// ```
+pub struct JoinHandle<T>(Core<'static, T>);
+
+/// Owns the right to wait for the end of a task of a [`scope`](crate::scope()).
+pub struct ScopedJoinHandle<'scope, T>(Core<'scope, T>);
+
+macro_rules! handle_methods {
+    ($($head:tt)*) => {
+        $($head)* {
+            /// Waits for the task to end and gives its result.
+            ///
+            /// Parks: until the task ends. A kill of the caller ends the wait; the handle is
+            /// dropped with it.
+            ///
+            /// # Errors
+            ///
+            /// [`JoinError`], if the task panicked, was killed or was abandoned.
+            ///
+            /// # Panics
+            ///
+            /// Outside of a task, if the task has not ended; after
+            /// [`join_timeout`](Self::join_timeout) gave the result.
+            #[inline(always)]
+            #[track_caller]
+            pub fn join(self) -> Result<T, JoinError> {
+                self.0
+                    .join(None)
+                    .expect("a join without a deadline does not time out")
+            }
+
+            /// Waits at most `timeout` for the task to end; `None` when it has not.
+            ///
+            /// Parks: for at most `timeout`.
+            ///
+            /// # Panics
+            ///
+            /// Outside of [`run`](crate::run); after it gave the result.
+            #[inline(always)]
+            #[track_caller]
+            pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, JoinError>> {
+                match deadline_after(timeout) {
+                    Some(deadline) => self.0.join(Some(deadline)),
+                    None => self.0.join(None),
+                }
+            }
+
+            /// Whether the task has ended. Parks: no.
+            pub fn is_finished(&self) -> bool {
+                self.0.is_finished()
+            }
+
+            /// Kills the task; see [`Task::kill`].
+            #[track_caller]
+            pub fn kill(&self, reason: &str) -> Killed {
+                self.0.task.kill(reason)
+            }
+
+            /// The task itself, to be asked, paused or killed.
+            pub fn task(&self) -> &Task {
+                &self.0.task
+            }
+        }
+    };
+}
+
+handle_methods!(impl<T> JoinHandle<T>);
+handle_methods!(impl<'scope, T> ScopedJoinHandle<'scope, T>);
+
+impl<T> JoinHandle<T> {
+    pub(super) fn new(packet: Rc<dyn Harvest<T>>, task: Task) -> Self {
+        JoinHandle(Core { packet, task })
+    }
+}
+
+impl<'scope, T> ScopedJoinHandle<'scope, T> {
+    pub(super) fn new(packet: Rc<dyn Harvest<T> + 'scope>, task: Task) -> Self {
+        ScopedJoinHandle(Core { packet, task })
+    }
+}
+
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
+impl<T> UnwindSafe for ScopedJoinHandle<'_, T> {}
+impl<T> RefUnwindSafe for ScopedJoinHandle<'_, T> {}
+
+impl<T> std::fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("JoinHandle").field(&self.0.task).finish()
+    }
+}
+
+impl<T> std::fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ScopedJoinHandle")
+            .field(&self.0.task)
+            .finish()
+    }
+}

@@ -1,0 +1,92 @@
+//! Values that each task has its own of, as each OS thread has of a `thread_local!`.
+use crate::scheduler;
+use std::any::Any;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// Declares values that each task has its own of, with std's `thread_local!` syntax.
+///
+/// Each is made at its first use in a task and dropped when the task ends, on the task's own
+/// stack. Its initialiser may park.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::RefCell;
+/// maypole::task_local! {
+///     static USER: RefCell<String> = RefCell::new("nobody".to_string());
+/// }
+/// maypole::run(|| {
+///     let ann = maypole::spawn(|| {
+///         USER.with(|user| *user.borrow_mut() = "ann".to_string());
+///         maypole::yield_now();
+///         USER.with(|user| user.borrow().clone())
+///     });
+///     let other = maypole::spawn(|| USER.with(|user| user.borrow().clone()));
+///     assert_eq!(ann.join().unwrap(), "ann");
+///     assert_eq!(other.join().unwrap(), "nobody");
+/// });
+/// ```
+#[macro_export]
+macro_rules! task_local {
+    () => {};
+    ($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr; $($rest:tt)*) => {
+        $crate::task_local!($(#[$attribute])* $visibility static $name: $type = $value);
+        $crate::task_local!($($rest)*);
+    };
+    ($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr) => {
+        $(#[$attribute])*
+        $visibility static $name: $crate::task::LocalKey<$type> = {
+            fn initialise() -> $type {
+                $value
+            }
+            $crate::task::LocalKey::new(initialise)
+        };
+    };
+}
+
+/// A key made by [`task_local!`](crate::task_local).
+pub struct LocalKey<T: 'static> {
+    initialise: fn() -> T,
+}
+
+impl<T: 'static> LocalKey<T> {
+    #[doc(hidden)]
+    pub const fn new(initialise: fn() -> T) -> Self {
+        LocalKey { initialise }
+    }
+
+    /// Shows the running task's value to `look`, made first if the task has none yet.
+    ///
+    /// Parks: no more than the initialiser and `look` do.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a task.
+    #[track_caller]
+    pub fn with<R>(&'static self, look: impl FnOnce(&T) -> R) -> R {
+        let Some((_, body)) = scheduler::current() else {
+            panic!(
+                "maypole: a task local at {} is outside of maypole::run; wrap main in \
+                 maypole::run(|| ...) to give it a scheduler",
+                Location::caller()
+            );
+        };
+        let key = std::ptr::from_ref(self).addr();
+        let locals = &body.about().more().locals;
+        let find = || {
+            let locals = locals.borrow();
+            let (_, value) = locals.iter().find(|(other, _)| *other == key)?;
+            Some(value.clone())
+        };
+        let value = find().unwrap_or_else(|| {
+            let value: Rc<dyn Any> = Rc::new((self.initialise)());
+            // The initialiser may have used the key itself: the first value stays.
+            find().unwrap_or_else(|| {
+                locals.borrow_mut().push((key, value.clone()));
+                value
+            })
+        });
+        look(value.downcast_ref().expect("a key has values of one type"))
+    }
+}

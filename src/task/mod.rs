@@ -1,0 +1,228 @@
+//! Tasks: spawning, joining, killing, scopes, and what a task may ask of itself.
+mod builder;
+mod error;
+mod gather;
+mod handle;
+mod join;
+mod local;
+mod packet;
+mod scope;
+
+pub use crate::scheduler::kill::Killed;
+pub use crate::scheduler::task::{PanicPlace, Status, TaskId};
+pub use crate::scheduler::wait::What;
+pub use builder::{Builder, spawn, spawn_now};
+pub use error::JoinError;
+pub(crate) use error::message_of;
+pub use gather::{both, join_all, race};
+pub use handle::Task;
+pub use join::{JoinHandle, ScopedJoinHandle};
+pub use local::LocalKey;
+pub(crate) use packet::{Ending, Harvest, Packet, drop_quietly};
+pub use scope::{Scope, scope};
+pub(crate) use scope::{Lent, lend};
+
+use crate::coroutine::Extent;
+use crate::scheduler::kill::{self, Shield};
+use crate::scheduler::wait::{Wait, WaitQueue};
+use crate::scheduler::{self, deadline_after, with_kernel};
+use crate::select::{Case, block_on};
+use std::panic::Location;
+use std::time::Duration;
+
+/// The running task.
+///
+/// Parks: no.
+///
+/// # Panics
+///
+/// Outside of a task.
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| assert_eq!(maypole::task::current().name(), "main"));
+/// ```
+#[track_caller]
+pub fn current() -> Task {
+    match scheduler::current() {
+        Some((id, body)) => Task::new(id, body),
+        None => panic!(
+            "maypole: task::current at {} is outside of maypole::run; wrap main in \
+             maypole::run(|| ...) to give it a scheduler",
+            Location::caller()
+        ),
+    }
+}
+
+/// Waits until somebody calls [`Task::unpark`] on this task; at once if somebody has since the
+/// latest `park`. As in std, but never without a reason.
+///
+/// Parks: until unparked. A kill unwinds the task from here.
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| {
+///     let sleeper = maypole::spawn(|| {
+///         maypole::task::park();
+///         "awake"
+///     });
+///     maypole::yield_now();
+///     sleeper.task().unpark();
+///     assert_eq!(sleeper.join().unwrap(), "awake");
+/// });
+/// ```
+#[inline(always)]
+#[track_caller]
+pub fn park() {
+    let wait = unpark_wait(Location::caller());
+    block_on(Unparked(WaitQueue::new()), None, wait);
+}
+
+/// Waits like [`park`], for at most `timeout`.
+///
+/// Parks: for at most `timeout`. A kill unwinds the task from here.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// maypole::run(|| maypole::task::park_timeout(Duration::from_millis(1)));
+/// ```
+#[inline(always)]
+#[track_caller]
+pub fn park_timeout(timeout: Duration) {
+    let wait = unpark_wait(Location::caller());
+    block_on(Unparked(WaitQueue::new()), deadline_after(timeout), wait);
+}
+
+fn unpark_wait(at: &'static Location<'static>) -> Wait {
+    Wait {
+        what: What::Unpark,
+        at,
+    }
+}
+
+/// Waits for the token that `unpark` leaves with the task itself; the queue stays empty.
+struct Unparked(WaitQueue);
+
+impl Case for Unparked {
+    type Output = ();
+
+    fn try_now(&mut self) -> Option<()> {
+        scheduler::is_in_task()
+            .then(|| with_kernel(|kernel| kernel.take_unpark_token()))?
+            .then_some(())
+    }
+
+    fn enlist(&mut self) -> (&WaitQueue, usize) {
+        (&self.0, 0)
+    }
+
+    fn accept(&mut self, _: usize) -> Option<()> {
+        Some(())
+    }
+}
+
+/// Runs `f` under a shield: kills, and timeouts entered outside, wait until it returns.
+///
+/// Parks: no more than `f` does.
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| {
+///     let handle = maypole::spawn(|| {
+///         maypole::task::shield(|| {
+///             maypole::yield_now(); // killed here, but not unwound
+///             println!("done all the same");
+///         });
+///         maypole::yield_now(); // the kill arrives here
+///         unreachable!()
+///     });
+///     maypole::yield_now();
+///     handle.kill("too late");
+///     assert!(handle.join().unwrap_err().is_killed());
+/// });
+/// ```
+pub fn shield<T>(f: impl FnOnce() -> T) -> T {
+    let _extent = Extent::enter();
+    let _shield = Shield::open();
+    f()
+}
+
+/// Runs `f`, which must not park or yield: proves that it is atomic.
+///
+/// # Panics
+///
+/// In any call inside `f` that would park or yield, with both places.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// maypole::run(|| {
+///     let (mine, yours) = (Cell::new(200), Cell::new(100));
+///     maypole::task::no_yield(|| {
+///         mine.set(mine.get() - 50);
+///         yours.set(yours.get() + 50);
+///     });
+///     assert_eq!((mine.get(), yours.get()), (150, 150));
+/// });
+/// ```
+#[track_caller]
+pub fn no_yield<T>(f: impl FnOnce() -> T) -> T {
+    struct Allow {
+        forbidden: bool,
+        at: Option<&'static Location<'static>>,
+    }
+    impl Drop for Allow {
+        fn drop(&mut self) {
+            scheduler::set_forbidden(self.forbidden);
+            if let Some((_, body)) = scheduler::current() {
+                body.about().more().forbidden_at.set(self.at);
+            }
+        }
+    }
+    let Some((_, body)) = scheduler::current() else {
+        return f();
+    };
+    let _extent = Extent::enter();
+    let _allow = Allow {
+        forbidden: scheduler::set_forbidden(true),
+        at: body
+            .about()
+            .more()
+            .forbidden_at
+            .replace(Some(Location::caller())),
+    };
+    drop(body);
+    f()
+}
+
+/// Unwinds the task here if it was killed, or if a timeout around it has expired: for loops that
+/// compute for long.
+///
+/// Parks: no, nor does it yield.
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| {
+///     let handle = maypole::spawn(|| {
+///         maypole::task::current().kill("enough");
+///         maypole::task::check_killed();
+///         unreachable!()
+///     });
+///     assert!(handle.join().unwrap_err().is_killed());
+/// });
+/// ```
+#[inline]
+#[track_caller]
+pub fn check_killed() {
+    kill::check_killed(Wait {
+        what: What::Turn,
+        at: Location::caller(),
+    });
+}

@@ -1,0 +1,175 @@
+//! What a task runs and what becomes of it: one allocation, shared by the kernel and the handle.
+use super::error::JoinError;
+use crate::scheduler::kill::{self, Shield};
+use crate::scheduler::task::{About, Body, Fate};
+use crate::scheduler::{self, UnjoinedPanic};
+use std::any::Any;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+type Payload = Box<dyn Any + Send>;
+
+/// Somebody who wants to know how a task ended.
+pub(crate) trait Ending {
+    /// Sees a panic first; gives the payload back unless it keeps it.
+    fn panicked(&self, about: &About, payload: Payload) -> Option<Payload>;
+    /// Called last: nothing that the body captured or returned is left in the packet, but for a
+    /// result that the handle will take.
+    fn over(self);
+}
+
+/// For a task that belongs to nobody.
+pub(crate) struct Unattended;
+
+impl Ending for Unattended {
+    fn panicked(&self, _: &About, payload: Payload) -> Option<Payload> {
+        Some(payload)
+    }
+    fn over(self) {}
+}
+
+/// The result, until the handle takes it.
+///
+/// Only the handle drops a result that nobody took: it may borrow what is gone when the last
+/// reference to the packet is, so a forgotten handle leaks it.
+pub(crate) struct Outcome<T> {
+    result: Cell<Option<ManuallyDrop<Result<T, JoinError>>>>,
+    /// Whether the handle is still there.
+    wanted: Cell<bool>,
+}
+
+impl<T> Outcome<T> {
+    fn new() -> Self {
+        Outcome {
+            result: Cell::new(None),
+            wanted: Cell::new(true),
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
+        self.result.take().map(ManuallyDrop::into_inner)
+    }
+
+    /// The handle is gone: nobody will look.
+    pub(crate) fn abandon(&self) {
+        self.wanted.set(false);
+        drop(self.take());
+    }
+}
+
+/// A body whose result is a `T`, whatever the body's own type.
+pub(crate) trait Harvest<T>: Body {
+    fn outcome(&self) -> &Outcome<T>;
+}
+
+pub(crate) struct Packet<F, T, E> {
+    about: About,
+    body: Cell<Option<(F, E)>>,
+    outcome: Outcome<T>,
+}
+
+impl<F: FnOnce() -> T, T, E: Ending> Packet<F, T, E> {
+    #[inline]
+    pub(crate) fn new(about: About, body: F, ending: E) -> Self {
+        Packet {
+            about,
+            body: Cell::new(Some((body, ending))),
+            outcome: Outcome::new(),
+        }
+    }
+
+    /// A body that was refused a place: drops its captures.
+    pub(crate) fn withdraw(&self) {
+        if let Some((body, ending)) = self.body.take() {
+            drop_quietly(body);
+            ending.over();
+        }
+    }
+
+    /// The end of a body that did not return: killed or panicked.
+    #[cold]
+    fn failed(&self, payload: Payload, ending: &E) -> (Fate, JoinError) {
+        let id = scheduler::current().expect("a body runs inside its task").0;
+        if kill::is_kill(&*payload) && self.is_killed() {
+            return (Fate::Killed, JoinError::killed(id, &self.about));
+        }
+        let mut error = JoinError::panicked(id, &self.about, &*payload);
+        let joined = scheduler::with_kernel(|kernel| kernel.has_waiter(&self.about.joiners));
+        match joined {
+            true => error.keep(payload),
+            false => {
+                if let Some(payload) = ending.panicked(&self.about, payload) {
+                    scheduler::keep_panic(UnjoinedPanic {
+                        id,
+                        text: error.to_string(),
+                    });
+                    error.keep(payload);
+                }
+            }
+        }
+        (Fate::Panicked, error)
+    }
+
+    fn is_killed(&self) -> bool {
+        scheduler::is_current_killed()
+    }
+}
+
+impl<F: FnOnce() -> T, T, E: Ending> Body for Packet<F, T, E> {
+    fn run(&self) {
+        let (body, ending) = self.body.take().expect("a body runs once");
+        let result = if self.is_killed() {
+            // Never started: only its captures are dropped, here on its own stack, where they
+            // may park.
+            let _shield = Shield::open();
+            catch_unwind(AssertUnwindSafe(|| drop(body))).map(|()| None)
+        } else {
+            catch_unwind(AssertUnwindSafe(body)).map(Some)
+        };
+        // What follows is the task's own end; a kill that comes now comes too late to unwind it.
+        let _shield = Shield::open();
+        let (fate, result) = match result {
+            Ok(Some(value)) if !self.is_killed() => (Fate::Finished, Ok(value)),
+            // A killed task is never a success, also if it caught its kill or never met it.
+            Ok(value) => {
+                drop_quietly(value);
+                let id = scheduler::current().expect("a body runs inside its task").0;
+                (Fate::Killed, Err(JoinError::killed(id, &self.about)))
+            }
+            Err(payload) => {
+                let (fate, error) = self.failed(payload, &ending);
+                (fate, Err(error))
+            }
+        };
+        if let Some(more) = self.about.more_if_any() {
+            more.locals.take().into_iter().for_each(drop_quietly);
+        }
+        if self.outcome.wanted.get() {
+            self.outcome.result.set(Some(ManuallyDrop::new(result)));
+        } else {
+            drop_quietly(result);
+        }
+        self.about.fate.set(fate);
+        scheduler::wake_all(&self.about.joiners, 0);
+        ending.over();
+    }
+
+    fn about(&self) -> &About {
+        &self.about
+    }
+}
+
+impl<F: FnOnce() -> T, T, E: Ending> Harvest<T> for Packet<F, T, E> {
+    fn outcome(&self) -> &Outcome<T> {
+        &self.outcome
+    }
+}
+
+/// Drops a value whose destructor may panic, for callers that must not unwind.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // The payload's own destructor could panic again.
+        std::mem::forget(payload);
+    }
+}

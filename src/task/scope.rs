@@ -1,0 +1,458 @@
+//! Tasks that may borrow: a scope is not left, by return or by unwind, before they are gone.
+//!
+//! ```text
+//!   scope(|s| ..)
+//!     lend ─► enter a bound ─► the closure, then a killable wait for the children
+//!                                   │ a child panics: the bound is raised, the others are killed
+//!                                   ▼
+//!             leave the bound ─► kill who is left ─► wait under a shield ─► all gone: return,
+//!                                                                           or go on unwinding
+//! ```
+#![allow(unsafe_code)]
+
+use super::builder::no_stack;
+use super::handle::Task;
+use super::join::ScopedJoinHandle;
+use super::packet::{Ending, Packet, drop_quietly};
+use crate::coroutine::{Extent, StackLimit};
+use crate::scheduler::bound::BoundId;
+use crate::scheduler::kill::{self, Shield};
+use crate::scheduler::task::{About, Body, Flags, TaskId};
+use crate::scheduler::wait::{Wait, WaitQueue, What};
+use crate::scheduler::{self, First, Traits, UnjoinedPanic, park, with_kernel};
+use crate::select::{Case, block_on};
+use slab::Slab;
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+/// Erases lifetimes for as long as [`lend`] runs.
+pub(crate) struct Lender<'env> {
+    out: Rc<Cell<usize>>,
+    env: PhantomData<Cell<&'env ()>>,
+}
+
+/// One erased body that is not gone yet.
+pub(crate) struct Lent(Rc<Cell<usize>>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Calls `borrower` with a lender, and does not return, nor unwind, while anything lent is out:
+/// the process aborts first. Whoever lends waits for its bodies, so that it never comes to that.
+pub(crate) fn lend<'env, T>(borrower: impl FnOnce(&Lender<'env>) -> T) -> T {
+    struct AllGone(Rc<Cell<usize>>);
+    impl Drop for AllGone {
+        fn drop(&mut self) {
+            if self.0.get() != 0 {
+                eprintln!("maypole: internal error: a scope was left before its tasks were gone");
+                std::process::abort();
+            }
+        }
+    }
+    let out = Rc::new(Cell::new(0));
+    let _all_gone = AllGone(out.clone());
+    borrower(&Lender {
+        out,
+        env: PhantomData,
+    })
+}
+
+impl<'env> Lender<'env> {
+    /// Counts one body; it is gone when the token is dropped. Put it where it is dropped last.
+    pub(crate) fn token(&self) -> Lent {
+        self.out.set(self.out.get() + 1);
+        Lent(self.out.clone())
+    }
+
+    /// Forgets how long a packet may live, whose ending drops a token of this lender.
+    ///
+    /// What the packet borrows is its function and its result. It ends, and so drops the token,
+    /// when the function has been consumed and the result is dropped or left to the handle, whose
+    /// own lifetime is the borrow's. After that the packet is bare memory.
+    pub(crate) fn erase<'a, F, T, E>(&self, packet: Rc<Packet<F, T, E>>) -> Rc<dyn Body>
+    where
+        F: FnOnce() -> T + 'a,
+        T: 'a,
+        E: Ending + Into<Lent> + 'a,
+        'env: 'a,
+    {
+        let body: Rc<dyn Body + 'a> = packet;
+        // SAFETY: only the lifetime changes. `lend` does not end before the token in the packet's
+        // ending is dropped, and `'env` outlives `lend`, so nothing borrowed is used too late.
+        unsafe { std::mem::transmute::<Rc<dyn Body + 'a>, Rc<dyn Body>>(body) }
+    }
+}
+
+/// A place to spawn tasks that borrow; see [`scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    state: Rc<State>,
+    lender: &'scope Lender<'env>,
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+struct State {
+    owner: TaskId,
+    bound: OnceCell<BoundId>,
+    children: RefCell<Slab<TaskId>>,
+    /// Children that the scope waits for: all but the daemons.
+    awaited: Cell<usize>,
+    /// Whether a failure kills the others; not for those who collect results.
+    fail_fast: bool,
+    /// Children are killed as soon as they are spawned: the scope is being left.
+    closing: Cell<bool>,
+    failure: RefCell<Option<Failure>>,
+    changed: WaitQueue,
+}
+
+/// The first panic of a child.
+struct Failure {
+    id: TaskId,
+    payload: Box<dyn Any + Send>,
+}
+
+impl State {
+    fn kill_children(&self, reason: &str, at: &'static Location<'static>) {
+        let mut ids: Vec<TaskId> = self.children.borrow().iter().map(|(_, id)| *id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            scheduler::kill(id, reason, at);
+        }
+    }
+
+    fn is_deserted(&self) -> bool {
+        self.children.borrow().is_empty()
+    }
+}
+
+/// How a child of a scope ends.
+struct Attended {
+    state: Rc<State>,
+    child: Cell<usize>,
+    daemon: bool,
+    /// Dropped last: from then on the scope may be left.
+    lent: Lent,
+}
+
+impl From<Attended> for Lent {
+    fn from(ending: Attended) -> Lent {
+        ending.lent
+    }
+}
+
+impl Ending for Attended {
+    fn panicked(
+        &self,
+        about: &About,
+        payload: Box<dyn Any + Send>,
+    ) -> Option<Box<dyn Any + Send>> {
+        let state = &self.state;
+        if !state.fail_fast {
+            return Some(payload);
+        }
+        let id = state.children.borrow()[self.child.get()];
+        if state.failure.borrow().is_some() {
+            return Some(payload);
+        }
+        *state.failure.borrow_mut() = Some(Failure { id, payload });
+        state.kill_children("another task of its scope panicked", about.site);
+        if let Some(bound) = state.bound.get() {
+            with_kernel(|kernel| kernel.raise_bound(*bound));
+        }
+        None
+    }
+
+    fn over(self) {
+        let Attended {
+            state,
+            child,
+            daemon,
+            lent,
+        } = self;
+        state.children.borrow_mut().remove(child.get());
+        if !daemon {
+            state.awaited.set(state.awaited.get() - 1);
+        }
+        drop(lent);
+        if state.awaited.get() == 0 || state.is_deserted() {
+            scheduler::wake_all(&state.changed, 0);
+        }
+    }
+}
+
+/// Runs `f`, which may spawn tasks that borrow from around the scope, and waits for all of them.
+///
+/// When a task panics, the others and `f` itself are killed at their next park, and `scope`
+/// re-raises the first panic with its payload, unless a parked `join` of that task received it
+/// first. When the caller is killed, its tasks are killed and waited for before the unwind goes
+/// on. A killed task is no failure.
+///
+/// Parks: until every task of the scope has ended. A kill of the caller is passed on to them.
+///
+/// # Panics
+///
+/// With the first panic of a task or of `f`; outside of [`run`](crate::run); where parking is
+/// forbidden.
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| {
+///     let mut halves = [1, 2, 3, 4];
+///     let (left, right) = halves.split_at_mut(2);
+///     maypole::scope(|s| {
+///         s.spawn(|| left.iter_mut().for_each(|n| *n *= 10));
+///         s.spawn(|| right.iter_mut().for_each(|n| *n *= 100));
+///     });
+///     assert_eq!(halves, [10, 20, 300, 400]);
+/// });
+/// ```
+#[track_caller]
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    scope_with(true, Location::caller(), f)
+}
+
+/// A scope in which a panic is one task's own business, for those who collect the results.
+pub(super) fn scope_of_equals<'env, F, T>(at: &'static Location<'static>, f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    scope_with(false, at, f)
+}
+
+fn scope_with<'env, F, T>(fail_fast: bool, at: &'static Location<'static>, f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let wait = Wait {
+        what: What::Scope,
+        at,
+    };
+    // Asked before the first child: at the end a refused park would be unsound.
+    park::enter(wait);
+    let _extent = Extent::enter();
+    lend(|lender| {
+        let state = Rc::new(State {
+            owner: scheduler::current().expect("parking is allowed in tasks only").0,
+            bound: OnceCell::new(),
+            children: RefCell::new(Slab::new()),
+            awaited: Cell::new(0),
+            fail_fast,
+            closing: Cell::new(false),
+            failure: RefCell::new(None),
+            changed: WaitQueue::new(),
+        });
+        let bound = with_kernel(|kernel| kernel.enter_bound(None));
+        let _ = state.bound.set(bound);
+        let scope = Scope {
+            state: state.clone(),
+            lender,
+            scope: PhantomData,
+            env: PhantomData,
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let value = f(&scope);
+            block_on(Awaited(&state), None, wait);
+            value
+        }));
+        close(&state, bound, wait, result.is_ok());
+        let failure = state.failure.take();
+        match (result, failure) {
+            (Ok(value), None) => value,
+            (Ok(value), Some(failure)) => {
+                drop_quietly(value);
+                resume_unwind(failure.payload)
+            }
+            (Err(payload), None) => resume_unwind(payload),
+            (Err(payload), Some(failure)) if kill::is_ours(&*payload) => {
+                if kill::is_bound(&*payload, bound.serial) {
+                    resume_unwind(failure.payload)
+                }
+                // The owner was killed as well, or timed out further out: that goes on, and the
+                // panic is named at the end of the run.
+                forget_failure(failure);
+                resume_unwind(payload)
+            }
+            // The closure panicked after the child did: the first panic counts.
+            (Err(payload), Some(failure)) => {
+                drop_quietly(payload);
+                resume_unwind(failure.payload)
+            }
+        }
+    })
+}
+
+/// Waits until every child is gone, whatever happens to the owner meanwhile.
+fn close(state: &Rc<State>, bound: BoundId, wait: Wait, finished: bool) {
+    with_kernel(|kernel| kernel.leave_bound(bound));
+    state.closing.set(true);
+    let reason = match finished {
+        true => "the other tasks of its scope are done",
+        false => "its scope is being left",
+    };
+    state.kill_children(reason, wait.at);
+    let _shield = Shield::open();
+    block_on(Deserted(state), None, wait);
+}
+
+#[cold]
+fn forget_failure(failure: Failure) {
+    let text = super::message_of(&*failure.payload)
+        .unwrap_or("a panic with a payload that is no text")
+        .to_string();
+    scheduler::keep_panic(UnjoinedPanic {
+        id: failure.id,
+        text,
+    });
+    drop_quietly(failure.payload);
+}
+
+/// Waits for the children that the scope waits for.
+struct Awaited<'a>(&'a State);
+
+impl Case for Awaited<'_> {
+    type Output = ();
+    fn try_now(&mut self) -> Option<()> {
+        (self.0.awaited.get() == 0).then_some(())
+    }
+    fn enlist(&mut self) -> (&WaitQueue, usize) {
+        (&self.0.changed, 0)
+    }
+    fn accept(&mut self, _: usize) -> Option<()> {
+        self.try_now()
+    }
+}
+
+/// Waits for all children, daemons too.
+struct Deserted<'a>(&'a State);
+
+impl Case for Deserted<'_> {
+    type Output = ();
+    fn try_now(&mut self) -> Option<()> {
+        self.0.is_deserted().then_some(())
+    }
+    fn enlist(&mut self) -> (&WaitQueue, usize) {
+        (&self.0.changed, 0)
+    }
+    fn accept(&mut self, _: usize) -> Option<()> {
+        self.try_now()
+    }
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    /// Starts a task that may borrow from around the scope; see [`spawn`](crate::spawn).
+    ///
+    /// Parks: no.
+    ///
+    /// # Panics
+    ///
+    /// When no further stack can be had, with the limit that stands against it.
+    #[track_caller]
+    pub fn spawn<T: 'scope>(
+        &'scope self,
+        f: impl FnOnce() -> T + 'scope,
+    ) -> ScopedJoinHandle<'scope, T> {
+        let about = About::new(Location::caller());
+        self.launch(about, Traits::default(), First::Parent, f)
+            .unwrap_or_else(|limit| no_stack(&limit))
+    }
+
+    /// Starts a task and runs it at once until it first parks; see
+    /// [`spawn_now`](crate::spawn_now).
+    ///
+    /// Parks: no, but the child runs before it returns.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](Scope::spawn); and where yielding is forbidden.
+    #[track_caller]
+    pub fn spawn_now<T: 'scope>(
+        &'scope self,
+        f: impl FnOnce() -> T + 'scope,
+    ) -> ScopedJoinHandle<'scope, T> {
+        let about = About::new(Location::caller());
+        self.launch(about, Traits::default(), First::Child, f)
+            .unwrap_or_else(|limit| no_stack(&limit))
+    }
+
+    /// Starts a task that serves the others and is killed when they are done.
+    ///
+    /// Parks: no.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](Scope::spawn).
+    #[track_caller]
+    pub fn spawn_daemon(&'scope self, f: impl FnOnce() + 'scope) {
+        let about = About::new(Location::caller());
+        let traits = Traits {
+            flags: Flags::default().with(Flags::DAEMON),
+            ..Traits::default()
+        };
+        let launched = self.launch(about, traits, First::Parent, f);
+        if let Err(limit) = launched {
+            no_stack(&limit)
+        }
+    }
+
+    /// Kills every task of the scope that lives now. Parks: no.
+    #[track_caller]
+    pub fn kill(&self, reason: &str) {
+        self.state.kill_children(reason, Location::caller());
+    }
+
+    pub(super) fn launch<T: 'scope>(
+        &'scope self,
+        about: About,
+        mut traits: Traits,
+        first: First,
+        f: impl FnOnce() -> T + 'scope,
+    ) -> Result<ScopedJoinHandle<'scope, T>, StackLimit> {
+        let site = about.site;
+        let daemon = traits.flags.has(Flags::DAEMON);
+        traits.flags.set(Flags::SCOPED);
+        let child = self.state.children.borrow_mut().insert(self.state.owner);
+        self.state
+            .awaited
+            .set(self.state.awaited.get() + usize::from(!daemon));
+        let ending = Attended {
+            state: self.state.clone(),
+            child: Cell::new(child),
+            daemon,
+            lent: self.lender.token(),
+        };
+        let packet = Rc::new(Packet::new(about, f, ending));
+        let body = self.lender.erase(packet.clone());
+        let admitted = |id: TaskId| self.state.children.borrow_mut()[child] = id;
+        let launched = scheduler::launch(body.clone(), traits, first, admitted);
+        match launched {
+            Ok(id) => {
+                if self.state.closing.get() {
+                    scheduler::kill(id, "its scope is being left", site);
+                }
+                Ok(ScopedJoinHandle::new(packet, Task::new(id, body)))
+            }
+            Err(limit) => {
+                packet.withdraw();
+                Err(limit)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scope")
+            .field("tasks", &self.state.children.borrow().len())
+            .finish_non_exhaustive()
+    }
+}
