@@ -7,7 +7,7 @@ use crate::coroutine::{self, Producer, Suspender};
 use crate::scheduler::kill::Shield;
 use crate::scheduler::wait::{Wait, What};
 use crate::scheduler::{self, park};
-use crate::task::drop_quietly;
+use crate::task::{apart, drop_quietly};
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -37,8 +37,10 @@ impl fmt::Display for Ignored {
 
 impl std::error::Error for Ignored {}
 
-/// What unwinds a generator that is being closed. Private, so that nobody can make one.
-struct ClosePayload;
+/// What unwinds a generator that is being closed, told apart by the address of its mailbox: the
+/// close of an outer generator passes through those that its body has resumed. Private, so that
+/// nobody can make one.
+struct ClosePayload(usize);
 
 /// What the yielder finds when it is resumed, besides the sent value.
 enum Order {
@@ -51,7 +53,27 @@ struct Mailbox<S> {
     sent: Cell<Option<S>>,
     /// Looked at only when nothing was sent.
     order: Cell<Option<Order>>,
+    /// The body is suspended in a destructor that runs because of unwinding.
+    unwinding: Cell<bool>,
     site: &'static Location<'static>,
+}
+
+impl<S> Mailbox<S> {
+    fn close_payload(&self) -> Payload {
+        Box::new(ClosePayload(std::ptr::from_ref(self).addr()))
+    }
+
+    fn is_closed_by(&self, payload: &(dyn Any + Send)) -> bool {
+        let close = payload.downcast_ref::<ClosePayload>();
+        close.is_some_and(|close| close.0 == std::ptr::from_ref(self).addr())
+    }
+
+    /// Leaves an order where the yield that the body is in will look.
+    fn command(&self, order: Order) {
+        // What a first resume has sent was never taken.
+        self.sent.set(None);
+        self.order.set(Some(order));
+    }
 }
 
 /// How a body ended.
@@ -112,10 +134,7 @@ impl<Y, R, S> Generator<Y, R, S> {
     /// As [`new`](Generator::new), on a stack of at least so many bytes, rounded up to a power of
     /// two from 16 KiB on.
     #[track_caller]
-    pub fn with_stack_size(
-        bytes: usize,
-        body: impl FnOnce(&Yielder<Y, S>) -> R + 'static,
-    ) -> Self {
+    pub fn with_stack_size(bytes: usize, body: impl FnOnce(&Yielder<Y, S>) -> R + 'static) -> Self {
         Generator(Core::new(bytes, Location::caller(), body))
     }
 }
@@ -223,13 +242,14 @@ impl<'b, Y, R, S> Core<'b, Y, R, S> {
         let mailbox = Mailbox {
             sent: Cell::new(None),
             order: Cell::new(None),
+            unwinding: Cell::new(false),
             site,
         };
         let producer = Producer::new(stack_size, site, mailbox, move |suspender, mailbox| {
             let yielder = Yielder { suspender, mailbox };
             match catch_unwind(AssertUnwindSafe(|| body(&yielder))) {
                 Ok(value) => Ended::Returned(value),
-                Err(payload) if payload.is::<ClosePayload>() => Ended::Closed,
+                Err(payload) if yielder.mailbox.is_closed_by(&*payload) => Ended::Closed,
                 Err(payload) => resume_unwind(payload),
             }
         });
@@ -255,7 +275,7 @@ impl<'b, Y, R, S> Core<'b, Y, R, S> {
         match self.step() {
             Step::Yielded(value) => Step::Yielded(value),
             Step::Returned(Ended::Returned(value)) => Step::Returned(value),
-            Step::Returned(Ended::Closed) => unreachable!("only a close closes"),
+            Step::Returned(Ended::Closed) => self.closed_late(),
         }
     }
 
@@ -267,16 +287,21 @@ impl<'b, Y, R, S> Core<'b, Y, R, S> {
         self.producer.resume()
     }
 
-    /// A resume from a destructor that runs because of unwinding. The body is not the one that
-    /// unwinds: it starts with a panic count of its own, and no kill may unwind it through here.
+    /// A resume from a destructor that runs because of unwinding: the body is not the one that
+    /// unwinds.
     #[cold]
     #[inline(never)]
     fn step_while_unwinding(&mut self) -> Step<Y, Ended<R>> {
-        let _shield = Shield::open();
-        let levels = coroutine::hide_panics();
-        let result = catch_unwind(AssertUnwindSafe(|| self.producer.resume()));
-        coroutine::restore_panics(levels);
-        result.unwrap_or_else(|payload| resume_unwind(payload))
+        apart(|| self.producer.resume())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn closed_late(&self) -> ! {
+        panic!(
+            "maypole: the generator made at {} has ended by a close that it had ignored before",
+            self.mailbox().site
+        );
     }
 
     fn throw(&mut self, payload: Payload) -> Step<Y, R> {
@@ -289,7 +314,14 @@ impl<'b, Y, R, S> Core<'b, Y, R, S> {
                 .expect("a body that never ran cannot ignore its close");
             resume_unwind(payload);
         }
-        self.mailbox().order.set(Some(Order::Throw(payload)));
+        if self.mailbox().unwinding.get() {
+            let site = self.mailbox().site;
+            panic!(
+                "maypole: a throw into the generator made at {site}, which yields in a destructor \
+                 that runs because of unwinding and cannot unwind again"
+            );
+        }
+        self.mailbox().command(Order::Throw(payload));
         self.resume()
     }
 
@@ -301,7 +333,11 @@ impl<'b, Y, R, S> Core<'b, Y, R, S> {
             self.producer.discard();
             return Ok(());
         }
-        self.mailbox().order.set(Some(Order::Close));
+        if self.mailbox().unwinding.get() {
+            // A second unwind would abort the process.
+            return Err(Ignored);
+        }
+        self.mailbox().command(Order::Close);
         match self.step() {
             Step::Yielded(value) => {
                 drop(value);
@@ -429,7 +465,7 @@ impl<Y, S> Yielder<Y, S> {
                 (None, Some(Order::Throw(payload))) => inner.0.throw(payload),
                 (None, _) => {
                     drop(inner);
-                    resume_unwind(Box::new(ClosePayload));
+                    resume_unwind(self.mailbox.close_payload());
                 }
             };
         }
@@ -452,7 +488,9 @@ impl<Y, S> Yielder<Y, S> {
     #[inline(never)]
     fn suspend_while_unwinding(&self, value: Y) {
         let levels = coroutine::hide_panics();
+        self.mailbox.unwinding.set(true);
         self.suspender.suspend(value);
+        self.mailbox.unwinding.set(false);
         coroutine::restore_panics(levels);
     }
 
@@ -460,19 +498,10 @@ impl<Y, S> Yielder<Y, S> {
     #[cold]
     #[inline(never)]
     fn obey(&self) -> S {
-        let payload: Payload = match self.mailbox.order.take() {
-            Some(Order::Throw(payload)) => payload,
-            Some(Order::Close) | None => Box::new(ClosePayload),
-        };
-        if std::thread::panicking() {
-            eprintln!(
-                "maypole: fatal: the generator made at {} was closed while it yields in a \
-                 destructor that runs because of unwinding, which cannot unwind again",
-                self.mailbox.site
-            );
-            std::process::abort();
+        match self.mailbox.order.take() {
+            Some(Order::Throw(payload)) => resume_unwind(payload),
+            Some(Order::Close) | None => resume_unwind(self.mailbox.close_payload()),
         }
-        resume_unwind(payload)
     }
 
     #[cold]
@@ -499,7 +528,10 @@ impl<Y, S> fmt::Debug for Yielder<Y, S> {
 }
 
 /// A generator whose body borrows; see [`scoped`].
-pub struct ScopedGenerator<'g, 'env, Y, R, S = ()>(Core<'env, Y, R, S>, PhantomData<Brand<'g, 'env>>);
+pub struct ScopedGenerator<'g, 'env, Y, R, S = ()>(
+    Core<'env, Y, R, S>,
+    PhantomData<Brand<'g, 'env>>,
+);
 
 /// Invariant in both, so that no other scoped generator can be put in the place of one.
 type Brand<'g, 'env> = (Cell<&'g ()>, Cell<&'env ()>);

@@ -294,7 +294,9 @@ fn audits() -> bool {
     match variable("MAYPOLE_AUDIT").as_deref() {
         Some("0") => false,
         Some(_) => {
-            eprintln!("maypole: MAYPOLE_AUDIT: parks look for callers that must not be interleaved");
+            eprintln!(
+                "maypole: MAYPOLE_AUDIT: parks look for callers that must not be interleaved"
+            );
             true
         }
         None => cfg!(debug_assertions),
@@ -324,11 +326,7 @@ impl From<MainEnding> for Lent {
 }
 
 impl Ending for MainEnding {
-    fn panicked(
-        &self,
-        _: &About,
-        payload: Box<dyn Any + Send>,
-    ) -> Option<Box<dyn Any + Send>> {
+    fn panicked(&self, _: &About, payload: Box<dyn Any + Send>) -> Option<Box<dyn Any + Send>> {
         Some(payload)
     }
     fn over(self) {
@@ -445,7 +443,10 @@ impl<'a> Run<'a> {
         for id in self.scheduler.kernel(|kernel| kernel.unkilled_tasks()) {
             scheduler::kill(id, reason, self.at);
         }
-        if cfg!(panic = "unwind") && self.scheduler.kernel(|kernel| kernel.find(self.main).is_none())
+        if cfg!(panic = "unwind")
+            && self
+                .scheduler
+                .kernel(|kernel| kernel.find(self.main).is_none())
         {
             return;
         }
@@ -469,6 +470,7 @@ impl<'a> Run<'a> {
         if cfg!(not(panic = "unwind")) {
             return self.scheduler.leak_all();
         }
+        self.release_the_killed();
         loop {
             for id in self.scheduler.kernel(|kernel| kernel.held_or_unkilled()) {
                 scheduler::kill(id, "the end of the run", self.at);
@@ -483,11 +485,33 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn has_unkilled(&self) -> bool {
+        self.scheduler
+            .kernel(|kernel| !kernel.unkilled_tasks().is_empty())
+    }
+
+    /// Lets those go on that were killed before the end of the run, in the order of spawning: no
+    /// further kill would reach them.
+    fn release_the_killed(&mut self) {
+        self.scheduler.kernel(|kernel| {
+            for id in kernel.held_or_unkilled() {
+                if kernel
+                    .find(id)
+                    .is_some_and(|task| task.flags.has(Flags::KILLED))
+                {
+                    kernel.release_held(id);
+                }
+            }
+        });
+    }
+
     /// Lets the tasks that die have their turns; true when none is left.
     fn drive_until_quiet(&mut self) -> bool {
         match self.scheduler.drive(&mut *self.driver) {
             Stop::Empty => true,
             Stop::Quiet | Stop::Watched => false,
+            // Those that no kill has reached yet may still die.
+            Stop::Hopeless if self.has_unkilled() => false,
             Stop::Deadlock | Stop::Hopeless | Stop::Turns | Stop::Stacks(_) => {
                 let left = self.scheduler.kernel(|kernel| kernel.snapshot());
                 eprintln!(

@@ -7,6 +7,7 @@ use crate::coroutine::Extent;
 use crate::scheduler::kill;
 use crate::scheduler::wait::{Wait, What};
 use crate::scheduler::{self, park, with_kernel};
+use crate::task::apart;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -51,6 +52,9 @@ pub fn now() -> Instant {
 #[inline(always)]
 #[track_caller]
 pub fn sleep(duration: Duration) {
+    if duration.is_zero() && scheduler::is_in_task() {
+        return park::yield_now();
+    }
     let wait = wait(Location::caller());
     park::enter(wait);
     park::park(&[], scheduler::deadline_after(duration), wait);
@@ -73,6 +77,9 @@ pub fn sleep(duration: Duration) {
 #[inline(always)]
 #[track_caller]
 pub fn sleep_until(deadline: Instant) {
+    if scheduler::is_in_task() && deadline <= now() {
+        return park::yield_now();
+    }
     let wait = wait(Location::caller());
     park::enter(wait);
     park::park(&[], Some(scheduler::deadline_at(deadline)), wait);
@@ -132,6 +139,15 @@ pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapse
         scheduler::outside(wait(Location::caller()));
     }
     let _extent = Extent::enter();
+    if std::thread::panicking() {
+        // In a destructor. Not in the panic hook, where parks must stay refused.
+        park::heed(wait(Location::caller()));
+        return apart(|| bounded(duration, f));
+    }
+    bounded(duration, f)
+}
+
+fn bounded<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
     let deadline = scheduler::deadline_after(duration);
     let bound = with_kernel(|kernel| kernel.enter_bound(deadline));
     let result = catch_unwind(AssertUnwindSafe(f));

@@ -96,11 +96,10 @@ impl<'b, X, Y, R> Producer<'b, X, Y, R> {
     /// If the body has returned.
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> Step<Y, R> {
-        let resumed_from = self.ground.resumed_from();
-        resumed_from.set(stack_pointer());
-        let result = self.raw.resume(());
-        resumed_from.set(0);
-        match result {
+        // Left as it is afterwards: only code that runs on this stack leads to the link, and then
+        // a resume has just renewed it.
+        self.ground.resumed_from().set(stack_pointer());
+        match self.raw.resume(()) {
             corosensei::CoroutineResult::Yield(value) => Step::Yielded(value),
             corosensei::CoroutineResult::Return(value) => Step::Returned(value),
         }

@@ -378,7 +378,8 @@ mod tests {
     fn a_stack_encloses_what_was_resumed_from_it() {
         let [outer, middle, inner, stranger] = [stack(), stack(), stack(), stack()];
         assert!(!outer.ground().encloses_current());
-        let all = || [&outer, &middle, &inner, &stranger].map(|stack| stack.ground().encloses_current());
+        let all =
+            || [&outer, &middle, &inner, &stranger].map(|stack| stack.ground().encloses_current());
         let seen = run_on(&outer, || {
             run_on(&middle, || (all(), run_on(&inner, all), all()))
         });

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn the_frames_of_both_offenders_are_known_and_others_pass() {
-        let initialiser = "  9: std::sys::thread_local::native::lazy::Storage<T,D>::get_or_init_slow";
+        let initialiser =
+            "  9: std::sys::thread_local::native::lazy::Storage<T,D>::get_or_init_slow";
         let scoped = " 11: scoped_tls::ScopedKey<T>::set";
         let innocent = "  3: std::thread::local::LocalKey<T>::with\n  4: app::cell::OnceCell::set";
         assert!(offender(initialiser).is_some());

@@ -8,7 +8,7 @@ use super::ready::{Entry, ReadyQueue};
 use super::task::{Body, Flags, State, Task, TaskId};
 use super::timers::{TimerKey, Timers};
 use super::wait::{Ends, Wait, WaitQueue, Waiter, WaiterKey, What, Woken};
-use crate::coroutine::Class;
+use crate::coroutine::{Class, Coroutine};
 use slab::Slab;
 use std::rc::Rc;
 
@@ -26,6 +26,14 @@ pub(crate) enum Alarm {
     Park(u32),
     /// The bound with this key.
     Bound(u32),
+}
+
+/// What is left of a task that the kernel has forgotten.
+pub(super) struct Remains {
+    pub(super) serial: u64,
+    pub(super) body: Rc<dyn Body>,
+    pub(super) coroutine: Option<Coroutine>,
+    pub(super) class: Class,
 }
 
 pub(crate) struct Kernel {
@@ -95,7 +103,10 @@ impl Kernel {
         self.slow = true;
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the hook that traces plug into"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the hook that traces plug into")
+    )]
     pub(crate) fn set_observer(&mut self, observer: Box<dyn Observer>) {
         self.observer = Some(observer);
         self.slow = true;
@@ -237,7 +248,10 @@ impl Kernel {
                 (Some(policy), among @ 2..) => policy.choose(among),
                 _ => 0,
             };
-            let entry = self.ready.take(index).expect("a policy chooses below the length");
+            let entry = self
+                .ready
+                .take(index)
+                .expect("a policy chooses below the length");
             let task = &mut self.tasks[entry.slot as usize];
             if task.flags.has(Flags::PAUSED) {
                 task.state = State::Held;
@@ -261,19 +275,29 @@ impl Kernel {
         }
     }
 
-    /// Forgets a task that has returned or was abandoned. The record is dropped by the caller,
-    /// with the kernel free.
-    pub(super) fn remove(&mut self, slot: u32) -> Task {
-        let id = self.id(slot);
-        self.drop_bounds(slot, self.tasks[slot as usize].bound);
+    /// Forgets a task that has returned or was abandoned. What is left of it is for the caller to
+    /// drop, with the kernel free.
+    #[inline]
+    pub(super) fn remove(&mut self, slot: u32) -> Remains {
+        let bound = self.tasks[slot as usize].bound;
+        if bound != BoundKey::NONE {
+            self.drop_bounds(slot, bound);
+        }
+        if self.observer.is_some() {
+            self.emit(Event::Finished(self.id(slot)));
+        }
         let task = self.tasks.remove(slot as usize);
         debug_assert_eq!(task.waiter, WaiterKey::NONE);
         self.unkilled -= usize::from(!task.flags.has(Flags::KILLED));
         if task.flags.has(Flags::PAUSED) {
             self.unpaused();
         }
-        self.emit(Event::Finished(id));
-        task
+        Remains {
+            serial: task.serial,
+            body: task.body,
+            coroutine: task.coroutine,
+            class: task.class,
+        }
     }
 
     // ── park and wake ────────────────────────────────────────────────────────────────────────
@@ -355,7 +379,10 @@ impl Kernel {
     /// always belongs to a parked task, and a second wake finds nobody.
     pub(super) fn wake(&mut self, slot: u32, woken: Woken) {
         let task = &mut self.tasks[slot as usize];
-        debug_assert!(matches!(task.state, State::Parked | State::ParkedUnkillably));
+        debug_assert!(matches!(
+            task.state,
+            State::Parked | State::ParkedUnkillably
+        ));
         task.woken = woken;
         let mut next = std::mem::replace(&mut task.waiter, WaiterKey::NONE);
         let timer = std::mem::replace(&mut task.timer, TimerKey::NONE);
@@ -399,7 +426,11 @@ impl Kernel {
     pub(super) fn forget_queue(&mut self, queue: &WaitQueue) {
         if let Some(key) = queue.key(self.run) {
             let ends = self.queues.remove(key as usize);
-            debug_assert_eq!(ends.head, WaiterKey::NONE, "a queue was dropped under a waiter");
+            debug_assert_eq!(
+                ends.head,
+                WaiterKey::NONE,
+                "a queue was dropped under a waiter"
+            );
         }
     }
 
@@ -452,7 +483,10 @@ impl Kernel {
     // ── pause ────────────────────────────────────────────────────────────────────────────────
 
     pub(crate) fn pause(&mut self, id: TaskId) {
-        if self.find(id).is_some_and(|task| !task.flags.has(Flags::PAUSED)) {
+        if self
+            .find(id)
+            .is_some_and(|task| !task.flags.has(Flags::PAUSED))
+        {
             // A killed task must be able to die, so a pause no longer holds it.
             let task = &mut self.tasks[id.slot as usize];
             if task.flags.has(Flags::KILLED) {
@@ -465,7 +499,10 @@ impl Kernel {
     }
 
     pub(crate) fn resume(&mut self, id: TaskId) {
-        if self.find(id).is_some_and(|task| task.flags.has(Flags::PAUSED)) {
+        if self
+            .find(id)
+            .is_some_and(|task| task.flags.has(Flags::PAUSED))
+        {
             self.lift_pause(id.slot);
         }
     }

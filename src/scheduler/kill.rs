@@ -3,6 +3,7 @@
 //! A kill is a wake with a reason: the task's own stack unwinds from inside its park. It is
 //! level-triggered: once killed, every unshielded park unwinds again, so that a `catch_unwind`
 //! cannot swallow it for good.
+use super::bound::BoundKey;
 use super::kernel::Kernel;
 use super::task::{Flags, State, TaskId};
 use super::wait::{Wait, Woken};
@@ -113,8 +114,13 @@ impl Kernel {
     }
 
     /// The flags that the task must look at before its next park.
+    #[inline]
     pub(super) fn attention_of(&self, slot: u32) -> u32 {
         let task = &self.tasks[slot as usize];
+        let plain = !task.flags.has(Flags::KILLED) && !task.flags.has(Flags::FORBIDDEN);
+        if plain && task.bound == BoundKey::NONE && !self.audit {
+            return 0;
+        }
         let mut bits = 0;
         if task.flags.has(Flags::KILLED) && task.killable() {
             bits |= attention::KILL;
@@ -140,10 +146,13 @@ impl Kernel {
 
     /// Only tasks that may not be abandoned are left, and each has swallowed its kills.
     pub(super) fn is_hopeless(&self) -> bool {
-        self.tasks.iter().all(|(_, task)| match task.state {
-            State::Active => task.flags.has(Flags::SCOPED) && task.raises >= RAISES,
-            State::Held | State::Parked | State::ParkedUnkillably => true,
-        })
+        let mut tasks = self.tasks.iter();
+        !self.tasks.is_empty()
+            && self.unkilled == 0
+            && tasks.all(|(_, task)| match task.state {
+                State::Active => task.flags.has(Flags::SCOPED) && task.raises >= RAISES,
+                State::Held | State::Parked | State::ParkedUnkillably => true,
+            })
     }
 }
 

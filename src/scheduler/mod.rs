@@ -28,16 +28,18 @@ pub(crate) mod wait;
 #[cfg(test)]
 mod tests;
 
-use crate::coroutine::{self, Arena, Class, Coroutine, Current, Kind, Label, Resumed, Signal, StackLimit};
+use crate::coroutine::{
+    self, Arena, Class, Coroutine, Current, Kind, Label, Resumed, Signal, StackLimit,
+};
 use driver::Driver;
-use kernel::{Kernel, NOBODY};
+use kernel::{Kernel, NOBODY, Remains};
 use kill::Killed;
 use ready::Entry;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use task::{Body, Fate, Flags, KillNote, Task, TaskId};
+use task::{Body, Fate, Flags, KillNote, TaskId};
 use wait::{Wait, WaitQueue, What};
 
 thread_local! {
@@ -300,14 +302,12 @@ impl Scheduler {
     /// Forgets a task whose body has returned; true if it was the watched one.
     #[inline]
     fn finish(&self, slot: u32) -> bool {
-        let task = self.kernel(|kernel| kernel.remove(slot));
-        let Task {
+        let Remains {
             coroutine,
             body,
             class,
             serial,
-            ..
-        } = task;
+        } = self.kernel(|kernel| kernel.remove(slot));
         if let Some(coroutine) = coroutine {
             coroutine.finish();
         }
@@ -334,7 +334,7 @@ impl Scheduler {
         self.bury(task)
     }
 
-    fn bury(&self, task: Task) -> bool {
+    fn bury(&self, task: Remains) -> bool {
         let watched = task.serial == self.watched.get();
         task.body.about().fate.set(Fate::Abandoned);
         wake_all(&task.body.about().joiners, 0);
@@ -345,16 +345,14 @@ impl Scheduler {
 
     /// Gives up every task that is left, at the end of a run that cannot end otherwise.
     pub(crate) fn leak_all(&self) {
-        loop {
-            let next = self.kernel(|kernel| {
-                let slot = kernel.tasks.iter().next().map(|(slot, _)| slot as u32)?;
+        let slots: Vec<u32> =
+            self.kernel(|kernel| kernel.tasks.iter().map(|(slot, _)| slot as u32).collect());
+        for slot in slots {
+            let task = self.kernel(|kernel| {
                 kernel.withdraw(slot);
-                Some(kernel.remove(slot))
+                kernel.remove(slot)
             });
-            match next {
-                Some(task) => drop(self.bury(task)),
-                None => break,
-            }
+            self.bury(task);
         }
         self.kernel(|kernel| kernel.drop_ready());
     }
@@ -367,7 +365,9 @@ struct Bomb;
 impl Drop for Bomb {
     #[cold]
     fn drop(&mut self) {
-        eprintln!("maypole: internal error: a panic inside the scheduler; this is a bug in maypole");
+        eprintln!(
+            "maypole: internal error: a panic inside the scheduler; this is a bug in maypole"
+        );
         std::process::abort();
     }
 }
@@ -512,12 +512,15 @@ pub(crate) fn is_in_task() -> bool {
     coroutine::attention() != coroutine::OUTSIDE
 }
 
+/// Whether the running task was killed. Without attention there is no kill to ask for.
+#[inline(always)]
 pub(crate) fn is_current_killed() -> bool {
-    with_kernel(|kernel| {
-        kernel.tasks[kernel.current as usize]
-            .flags
-            .has(Flags::KILLED)
-    })
+    coroutine::attention() != 0
+        && with_kernel(|kernel| {
+            kernel.tasks[kernel.current as usize]
+                .flags
+                .has(Flags::KILLED)
+        })
 }
 
 /// The running task, if any.
@@ -554,10 +557,16 @@ pub(crate) fn kill(id: TaskId, reason: &str, at: &'static Location<'static>) -> 
 }
 
 /// Wakes everybody in the queue, in order.
+#[inline(always)]
 pub(crate) fn wake_all(queue: &WaitQueue, token: usize) {
-    if is_running() {
-        with_kernel(|kernel| while kernel.wake_one(queue, token).is_some() {});
+    if queue.was_used() && is_running() {
+        wake_registered(queue, token);
     }
+}
+
+#[inline(never)]
+fn wake_registered(queue: &WaitQueue, token: usize) {
+    with_kernel(|kernel| while kernel.wake_one(queue, token).is_some() {});
 }
 
 fn forget_queue(queue: &WaitQueue) {
@@ -641,6 +650,8 @@ fn forbidden(wait: Wait) -> ! {
         What::Turn => "yield_now".to_string(),
         what => what.to_string(),
     };
-    panic!("maypole: {call} at {} inside task::no_yield{place}", wait.at);
+    panic!(
+        "maypole: {call} at {} inside task::no_yield{place}",
+        wait.at
+    );
 }
-

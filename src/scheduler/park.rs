@@ -62,7 +62,10 @@ pub fn yield_now() {
 #[cold]
 #[inline(never)]
 fn yield_slowly(at: &'static Location<'static>) {
-    heed(Wait { what: What::Turn, at });
+    heed(Wait {
+        what: What::Turn,
+        at,
+    });
     suspend_counted(Signal::Yielded);
 }
 
@@ -98,7 +101,10 @@ pub(crate) fn heed(wait: Wait) {
     if std::thread::panicking() {
         // A second unwind would abort the process: no kill and no bound in a destructor.
         if in_panic_hook() {
-            panic!("maypole: {} inside the panic hook, at {}", wait.what, wait.at);
+            panic!(
+                "maypole: {} inside the panic hook, at {}",
+                wait.what, wait.at
+            );
         }
         return;
     }

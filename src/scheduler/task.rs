@@ -205,9 +205,7 @@ impl About {
 
     /// The given name, else the spawn site as `file:line`.
     pub(crate) fn name(&self) -> &str {
-        self.more()
-            .name
-            .get_or_init(|| site_name(self.site).into())
+        self.more().name.get_or_init(|| site_name(self.site).into())
     }
 }
 

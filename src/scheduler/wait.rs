@@ -79,6 +79,12 @@ impl WaitQueue {
         (self.run.get() == run).then(|| self.key.get())
     }
 
+    /// Whether anybody ever waited in it.
+    #[inline(always)]
+    pub(super) fn was_used(&self) -> bool {
+        self.run.get() != 0
+    }
+
     pub(super) fn register(&self, run: u32, key: u32) {
         self.run.set(run);
         self.key.set(key);
@@ -88,7 +94,7 @@ impl WaitQueue {
 impl Drop for WaitQueue {
     #[inline]
     fn drop(&mut self) {
-        if self.run.get() != 0 {
+        if self.was_used() {
             super::forget_queue(self);
         }
     }

@@ -33,7 +33,12 @@ use std::rc::Rc;
 #[inline]
 #[track_caller]
 pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    match launch(About::new(Location::caller()), Traits::default(), First::Parent, f) {
+    match launch(
+        About::new(Location::caller()),
+        Traits::default(),
+        First::Parent,
+        f,
+    ) {
         Ok(handle) => handle,
         Err(limit) => no_stack(&limit),
     }
@@ -65,7 +70,12 @@ pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 #[inline]
 #[track_caller]
 pub fn spawn_now<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    match launch(About::new(Location::caller()), Traits::default(), First::Child, f) {
+    match launch(
+        About::new(Location::caller()),
+        Traits::default(),
+        First::Child,
+        f,
+    ) {
         Ok(handle) => handle,
         Err(limit) => no_stack(&limit),
     }

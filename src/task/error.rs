@@ -218,7 +218,13 @@ fn write_note(f: &mut fmt::Formatter<'_>, note: &Option<KillNote>) -> fmt::Resul
     match note.caught {
         Some(wait) => {
             let at = wait.at;
-            write!(f, ", while waiting in {} at {}:{}", wait.what, at.file(), at.line())
+            write!(
+                f,
+                ", while waiting in {} at {}:{}",
+                wait.what,
+                at.file(),
+                at.line()
+            )
         }
         None => Ok(()),
     }

@@ -3,7 +3,7 @@ use super::error::JoinError;
 use super::packet::drop_quietly;
 use super::scope::{Scope, scope, scope_of_equals};
 use crate::scheduler::wait::{Wait, WaitQueue, What};
-use crate::scheduler::{self, kill};
+use crate::scheduler::{self, First, kill};
 use crate::select::{Case, block_on};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -43,7 +43,7 @@ pub fn race<T, F: FnOnce() -> T>(tasks: impl IntoIterator<Item = F>) -> T {
     };
     scope_of_equals(at, |s| {
         for task in tasks {
-            run_in(s, &track, task);
+            run_in(s, at, &track, task);
         }
         assert!(
             track.running.get() > 0 || track.winner.borrow().is_some(),
@@ -72,6 +72,7 @@ struct Track<T> {
 
 fn run_in<'scope, T: 'scope, F: FnOnce() -> T + 'scope>(
     s: &'scope Scope<'scope, '_>,
+    at: &'static Location<'static>,
     track: &'scope Track<T>,
     task: F,
 ) {
@@ -85,7 +86,7 @@ fn run_in<'scope, T: 'scope, F: FnOnce() -> T + 'scope>(
     }
     track.running.set(track.running.get() + 1);
     let out = Out(track);
-    s.spawn(move || {
+    s.spawn_at(at, First::Parent, move || {
         let _out = out;
         let result = catch_unwind(AssertUnwindSafe(task));
         match result {
@@ -133,9 +134,10 @@ impl<T> Case for Decided<'_, T> {
 /// ```
 #[track_caller]
 pub fn both<A, B>(a: impl FnOnce() -> A, b: impl FnOnce() -> B) -> (A, B) {
+    let at = Location::caller();
     let second = Cell::new(None);
     let first = scope(|s| {
-        s.spawn(|| second.set(Some(b())));
+        s.spawn_at(at, First::Parent, || second.set(Some(b())));
         a()
     });
     match second.into_inner() {
@@ -168,7 +170,8 @@ pub fn join_all<T, F: FnOnce() -> T>(
 ) -> Vec<Result<T, JoinError>> {
     let at = Location::caller();
     scope_of_equals(at, |s| {
-        let handles: Vec<_> = tasks.into_iter().map(|task| s.spawn_now(task)).collect();
+        let spawn = |task| s.spawn_at(at, First::Child, task);
+        let handles: Vec<_> = tasks.into_iter().map(spawn).collect();
         handles.into_iter().map(|handle| handle.join()).collect()
     })
 }

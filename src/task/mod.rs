@@ -1,5 +1,6 @@
 //! Tasks: spawning, joining, killing, scopes, and what a task may ask of itself.
 mod builder;
+mod cleanup;
 mod error;
 mod gather;
 mod handle;
@@ -12,6 +13,7 @@ pub use crate::scheduler::kill::Killed;
 pub use crate::scheduler::task::{PanicPlace, Status, TaskId};
 pub use crate::scheduler::wait::What;
 pub use builder::{Builder, spawn, spawn_now};
+pub(crate) use cleanup::apart;
 pub use error::JoinError;
 pub(crate) use error::message_of;
 pub use gather::{both, join_all, race};
@@ -19,8 +21,8 @@ pub use handle::Task;
 pub use join::{JoinHandle, ScopedJoinHandle};
 pub use local::LocalKey;
 pub(crate) use packet::{Ending, Harvest, Packet, drop_quietly};
-pub use scope::{Scope, scope};
 pub(crate) use scope::{Lent, lend};
+pub use scope::{Scope, scope};
 
 use crate::coroutine::Extent;
 use crate::scheduler::kill::{self, Shield};

@@ -91,7 +91,7 @@ impl<F: FnOnce() -> T, T, E: Ending> Packet<F, T, E> {
     #[cold]
     fn failed(&self, payload: Payload, ending: &E) -> (Fate, JoinError) {
         let id = scheduler::current().expect("a body runs inside its task").0;
-        if kill::is_kill(&*payload) && self.is_killed() {
+        if kill::is_kill(&*payload) && scheduler::is_current_killed() {
             return (Fate::Killed, JoinError::killed(id, &self.about));
         }
         let mut error = JoinError::panicked(id, &self.about, &*payload);
@@ -111,44 +111,71 @@ impl<F: FnOnce() -> T, T, E: Ending> Packet<F, T, E> {
         (Fate::Panicked, error)
     }
 
-    fn is_killed(&self) -> bool {
-        scheduler::is_current_killed()
-    }
-}
-
-impl<F: FnOnce() -> T, T, E: Ending> Body for Packet<F, T, E> {
-    fn run(&self) {
-        let (body, ending) = self.body.take().expect("a body runs once");
-        let result = if self.is_killed() {
-            // Never started: only its captures are dropped, here on its own stack, where they
-            // may park.
-            let _shield = Shield::open();
-            catch_unwind(AssertUnwindSafe(|| drop(body))).map(|()| None)
-        } else {
-            catch_unwind(AssertUnwindSafe(body)).map(Some)
-        };
-        // What follows is the task's own end; a kill that comes now comes too late to unwind it.
-        let _shield = Shield::open();
-        let (fate, result) = match result {
-            Ok(Some(value)) if !self.is_killed() => (Fate::Finished, Ok(value)),
+    /// The end of a body that was killed, or did not return.
+    #[cold]
+    #[inline(never)]
+    fn ended_otherwise(&self, result: Result<Option<T>, Payload>, ending: &E) -> (Fate, JoinError) {
+        match result {
             // A killed task is never a success, also if it caught its kill or never met it.
             Ok(value) => {
                 drop_quietly(value);
                 let id = scheduler::current().expect("a body runs inside its task").0;
-                (Fate::Killed, Err(JoinError::killed(id, &self.about)))
+                (Fate::Killed, JoinError::killed(id, &self.about))
             }
-            Err(payload) => {
-                let (fate, error) = self.failed(payload, &ending);
-                (fate, Err(error))
-            }
-        };
+            Err(payload) => self.failed(payload, ending),
+        }
+    }
+
+    /// Drops the captures of a body that was killed before it began, here on the task's own
+    /// stack, where they may park.
+    #[cold]
+    #[inline(never)]
+    fn drop_unstarted(body: F) -> Result<Option<T>, Payload> {
+        let _shield = Shield::open();
+        catch_unwind(AssertUnwindSafe(|| drop(body))).map(|()| None)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop_locals(&self) {
+        // A kill that comes now comes too late to unwind anything.
+        let _shield = Shield::open();
         if let Some(more) = self.about.more_if_any() {
             more.locals.take().into_iter().for_each(drop_quietly);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop_unwanted(result: Result<T, JoinError>) {
+        let _shield = Shield::open();
+        drop_quietly(result);
+    }
+}
+
+impl<F: FnOnce() -> T, T, E: Ending> Body for Packet<F, T, E> {
+    #[inline]
+    fn run(&self) {
+        let (body, ending) = self.body.take().expect("a body runs once");
+        let result = match scheduler::is_current_killed() {
+            true => Self::drop_unstarted(body),
+            false => catch_unwind(AssertUnwindSafe(body)).map(Some),
+        };
+        let (fate, result) = match result {
+            Ok(Some(value)) if !scheduler::is_current_killed() => (Fate::Finished, Ok(value)),
+            other => {
+                let _shield = Shield::open();
+                let (fate, error) = self.ended_otherwise(other, &ending);
+                (fate, Err(error))
+            }
+        };
+        if self.about.more_if_any().is_some() {
+            self.drop_locals();
+        }
         if self.outcome.wanted.get() {
             self.outcome.result.set(Some(ManuallyDrop::new(result)));
-        } else {
-            drop_quietly(result);
+        } else if std::mem::needs_drop::<T>() || result.is_err() {
+            Self::drop_unwanted(result);
         }
         self.about.fate.set(fate);
         scheduler::wake_all(&self.about.joiners, 0);

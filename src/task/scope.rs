@@ -98,13 +98,14 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 struct State {
-    owner: TaskId,
     bound: OnceCell<BoundId>,
-    children: RefCell<Slab<TaskId>>,
+    /// Unnamed while it is being launched.
+    children: RefCell<Slab<Option<TaskId>>>,
     /// Children that the scope waits for: all but the daemons.
     awaited: Cell<usize>,
-    /// Whether a failure kills the others; not for those who collect results.
-    fail_fast: bool,
+    /// Whether a failure kills the others and comes out of the scope: not for those who collect
+    /// results, and no longer when the closure has unwound, which then came first.
+    fail_fast: Cell<bool>,
     /// Children are killed as soon as they are spawned: the scope is being left.
     closing: Cell<bool>,
     failure: RefCell<Option<Failure>>,
@@ -119,7 +120,9 @@ struct Failure {
 
 impl State {
     fn kill_children(&self, reason: &str, at: &'static Location<'static>) {
-        let mut ids: Vec<TaskId> = self.children.borrow().iter().map(|(_, id)| *id).collect();
+        let children = self.children.borrow();
+        let mut ids: Vec<TaskId> = children.iter().filter_map(|(_, id)| *id).collect();
+        drop(children);
         ids.sort_unstable();
         for id in ids {
             scheduler::kill(id, reason, at);
@@ -129,12 +132,38 @@ impl State {
     fn is_deserted(&self) -> bool {
         self.children.borrow().is_empty()
     }
+
+    fn count_in(&self, daemon: bool) -> usize {
+        self.awaited.set(self.awaited.get() + usize::from(!daemon));
+        self.children.borrow_mut().insert(None)
+    }
+
+    fn count_out(&self, child: usize, daemon: bool) {
+        self.awaited.set(self.awaited.get() - usize::from(!daemon));
+        self.children.borrow_mut().remove(child);
+        if self.awaited.get() == 0 || self.is_deserted() {
+            scheduler::wake_all(&self.changed, 0);
+        }
+    }
+}
+
+/// Counts a child out whose launch unwinds: the kill check or the refusal of a `spawn_now`.
+struct Launch<'a> {
+    state: &'a State,
+    child: usize,
+    daemon: bool,
+}
+
+impl Drop for Launch<'_> {
+    fn drop(&mut self) {
+        self.state.count_out(self.child, self.daemon);
+    }
 }
 
 /// How a child of a scope ends.
 struct Attended {
     state: Rc<State>,
-    child: Cell<usize>,
+    child: usize,
     daemon: bool,
     /// Dropped last: from then on the scope may be left.
     lent: Lent,
@@ -147,19 +176,15 @@ impl From<Attended> for Lent {
 }
 
 impl Ending for Attended {
-    fn panicked(
-        &self,
-        about: &About,
-        payload: Box<dyn Any + Send>,
-    ) -> Option<Box<dyn Any + Send>> {
+    fn panicked(&self, about: &About, payload: Box<dyn Any + Send>) -> Option<Box<dyn Any + Send>> {
         let state = &self.state;
-        if !state.fail_fast {
+        if !state.fail_fast.get() {
             return Some(payload);
         }
-        let id = state.children.borrow()[self.child.get()];
         if state.failure.borrow().is_some() {
             return Some(payload);
         }
+        let id = state.children.borrow()[self.child].expect("a child that runs was launched");
         *state.failure.borrow_mut() = Some(Failure { id, payload });
         state.kill_children("another task of its scope panicked", about.site);
         if let Some(bound) = state.bound.get() {
@@ -175,14 +200,9 @@ impl Ending for Attended {
             daemon,
             lent,
         } = self;
-        state.children.borrow_mut().remove(child.get());
-        if !daemon {
-            state.awaited.set(state.awaited.get() - 1);
-        }
+        // The owner, if this wakes it, runs later than what follows.
+        state.count_out(child, daemon);
         drop(lent);
-        if state.awaited.get() == 0 || state.is_deserted() {
-            scheduler::wake_all(&state.changed, 0);
-        }
     }
 }
 
@@ -240,13 +260,22 @@ where
     // Asked before the first child: at the end a refused park would be unsound.
     park::enter(wait);
     let _extent = Extent::enter();
+    match std::thread::panicking() {
+        true => super::apart(|| scope_in(fail_fast, wait, f)),
+        false => scope_in(fail_fast, wait, f),
+    }
+}
+
+fn scope_in<'env, F, T>(fail_fast: bool, wait: Wait, f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
     lend(|lender| {
         let state = Rc::new(State {
-            owner: scheduler::current().expect("parking is allowed in tasks only").0,
             bound: OnceCell::new(),
             children: RefCell::new(Slab::new()),
             awaited: Cell::new(0),
-            fail_fast,
+            fail_fast: Cell::new(fail_fast),
             closing: Cell::new(false),
             failure: RefCell::new(None),
             changed: WaitQueue::new(),
@@ -264,6 +293,9 @@ where
             block_on(Awaited(&state), None, wait);
             value
         }));
+        if result.is_err() {
+            state.fail_fast.set(false);
+        }
         close(&state, bound, wait, result.is_ok());
         let failure = state.failure.take();
         match (result, failure) {
@@ -361,9 +393,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         &'scope self,
         f: impl FnOnce() -> T + 'scope,
     ) -> ScopedJoinHandle<'scope, T> {
-        let about = About::new(Location::caller());
-        self.launch(about, Traits::default(), First::Parent, f)
-            .unwrap_or_else(|limit| no_stack(&limit))
+        self.spawn_at(Location::caller(), First::Parent, f)
     }
 
     /// Starts a task and runs it at once until it first parks; see
@@ -379,9 +409,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         &'scope self,
         f: impl FnOnce() -> T + 'scope,
     ) -> ScopedJoinHandle<'scope, T> {
-        let about = About::new(Location::caller());
-        self.launch(about, Traits::default(), First::Child, f)
-            .unwrap_or_else(|limit| no_stack(&limit))
+        self.spawn_at(Location::caller(), First::Child, f)
     }
 
     /// Starts a task that serves the others and is killed when they are done.
@@ -410,6 +438,19 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         self.state.kill_children(reason, Location::caller());
     }
 
+    /// Starts a task that is said to have been spawned at `site`.
+    pub(super) fn spawn_at<T: 'scope>(
+        &'scope self,
+        site: &'static Location<'static>,
+        first: First,
+        f: impl FnOnce() -> T + 'scope,
+    ) -> ScopedJoinHandle<'scope, T> {
+        match self.launch(About::new(site), Traits::default(), first, f) {
+            Ok(handle) => handle,
+            Err(limit) => no_stack(&limit),
+        }
+    }
+
     pub(super) fn launch<T: 'scope>(
         &'scope self,
         about: About,
@@ -420,27 +461,30 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let site = about.site;
         let daemon = traits.flags.has(Flags::DAEMON);
         traits.flags.set(Flags::SCOPED);
-        let child = self.state.children.borrow_mut().insert(self.state.owner);
-        self.state
-            .awaited
-            .set(self.state.awaited.get() + usize::from(!daemon));
+        let child = self.state.count_in(daemon);
+        let unwound = Launch {
+            state: &self.state,
+            child,
+            daemon,
+        };
         let ending = Attended {
             state: self.state.clone(),
-            child: Cell::new(child),
+            child,
             daemon,
             lent: self.lender.token(),
         };
         let packet = Rc::new(Packet::new(about, f, ending));
         let body = self.lender.erase(packet.clone());
-        let admitted = |id: TaskId| self.state.children.borrow_mut()[child] = id;
-        let launched = scheduler::launch(body.clone(), traits, first, admitted);
-        match launched {
-            Ok(id) => {
-                if self.state.closing.get() {
-                    scheduler::kill(id, "its scope is being left", site);
-                }
-                Ok(ScopedJoinHandle::new(packet, Task::new(id, body)))
+        let admitted = |id: TaskId| {
+            self.state.children.borrow_mut()[child] = Some(id);
+            if self.state.closing.get() {
+                scheduler::kill(id, "its scope is being left", site);
             }
+        };
+        let launched = scheduler::launch(body.clone(), traits, first, admitted);
+        std::mem::forget(unwound);
+        match launched {
+            Ok(id) => Ok(ScopedJoinHandle::new(packet, Task::new(id, body))),
             Err(limit) => {
                 packet.withdraw();
                 Err(limit)
