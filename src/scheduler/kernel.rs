@@ -8,7 +8,7 @@ use super::ready::{Entry, ReadyQueue};
 use super::task::{Body, Flags, State, Task, TaskId};
 use super::timers::{TimerKey, Timers};
 use super::wait::{Ends, Wait, WaitQueue, Waiter, WaiterKey, What, Woken};
-use crate::coroutine::{Class, Coroutine};
+use crate::coroutine::Coroutine;
 use slab::Slab;
 use std::rc::Rc;
 
@@ -33,7 +33,6 @@ pub(super) struct Remains {
     pub(super) serial: u64,
     pub(super) body: Rc<dyn Body>,
     pub(super) coroutine: Option<Coroutine>,
-    pub(super) class: Class,
 }
 
 pub(crate) struct Kernel {
@@ -147,13 +146,7 @@ impl Kernel {
 
     /// Adds a task that nobody has put into the ready queue yet.
     #[inline]
-    pub(super) fn insert(
-        &mut self,
-        body: Rc<dyn Body>,
-        class: Class,
-        flags: Flags,
-        wait: Wait,
-    ) -> TaskId {
+    pub(super) fn insert(&mut self, body: Rc<dyn Body>, flags: Flags, wait: Wait) -> TaskId {
         let serial = self.take_serial();
         self.unkilled += 1;
         let slot = self.tasks.insert(Task {
@@ -166,8 +159,6 @@ impl Kernel {
             timer: TimerKey::NONE,
             bound: BoundKey::NONE,
             shields: 0,
-            raises: 0,
-            class,
             state: State::Active,
             flags,
         });
@@ -296,7 +287,6 @@ impl Kernel {
             serial: task.serial,
             body: task.body,
             coroutine: task.coroutine,
-            class: task.class,
         }
     }
 

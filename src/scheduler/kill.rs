@@ -150,7 +150,7 @@ impl Kernel {
         !self.tasks.is_empty()
             && self.unkilled == 0
             && tasks.all(|(_, task)| match task.state {
-                State::Active => task.flags.has(Flags::SCOPED) && task.raises >= RAISES,
+                State::Active => task.flags.has(Flags::SCOPED) && task.raises() >= RAISES,
                 State::Held | State::Parked | State::ParkedUnkillably => true,
             })
     }
@@ -162,10 +162,11 @@ impl Kernel {
 pub(super) fn raise_kill(wait: Wait) -> ! {
     let give_up = with_kernel(|kernel| {
         let slot = kernel.current as usize;
-        let task = &mut kernel.tasks[slot];
+        let task = &kernel.tasks[slot];
         task.body.about().note_caught(wait);
-        if task.raises < RAISES {
-            task.raises += 1;
+        let raises = &task.body.about().more().raises;
+        if raises.get() < RAISES {
+            raises.set(raises.get() + 1);
             return None;
         }
         Some(!task.flags.has(Flags::SCOPED))

@@ -260,14 +260,14 @@ impl Scheduler {
     /// Gives a task its stack, at its first turn. `None`: it waits for one.
     #[inline(never)]
     fn start(&self, slot: u32) -> Option<coroutine::Handle> {
-        let (body, class, serial, attention) = self.kernel(|kernel| {
+        let (body, serial, attention) = self.kernel(|kernel| {
             let task = &kernel.tasks[slot as usize];
             let attention = kernel.attention_of(slot);
-            (task.body.clone(), task.class, task.serial, attention)
+            (task.body.clone(), task.serial, attention)
         });
         let about = body.about();
         let taken = self.arena.take(
-            class,
+            about.class.get(),
             Label {
                 kind: Kind::Task,
                 name: about.given_name(),
@@ -305,13 +305,12 @@ impl Scheduler {
         let Remains {
             coroutine,
             body,
-            class,
             serial,
         } = self.kernel(|kernel| kernel.remove(slot));
         if let Some(coroutine) = coroutine {
             coroutine.finish();
         }
-        self.arena.release(class);
+        self.arena.release(body.about().class.get());
         drop(body);
         if !self.starved.borrow().is_empty() {
             self.feed_starved();
@@ -438,8 +437,9 @@ pub(crate) fn launch(
         };
         let class = traits.stack_size.map_or(scheduler.class.get(), Class::of);
         scheduler.arena.reserve(class)?;
+        body.about().class.set(class);
         Ok(scheduler.kernel(|kernel| {
-            let id = kernel.insert(body, class, traits.flags, turn(site));
+            let id = kernel.insert(body, traits.flags, turn(site));
             if !nested {
                 kernel.make_ready(id.slot);
             }

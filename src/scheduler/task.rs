@@ -103,6 +103,11 @@ pub(crate) struct About {
     /// Who waits for the end; at most the one holder of the handle.
     pub(crate) joiners: WaitQueue,
     pub(crate) fate: Cell<Fate>,
+    /// Whether anybody may still take the result. Here and not beside the result, where it would
+    /// cost a word.
+    pub(crate) wanted: Cell<bool>,
+    /// Size of its stack, chosen when it enters a scheduler.
+    pub(crate) class: Cell<Class>,
     more: OnceCell<Box<More>>,
 }
 
@@ -111,6 +116,8 @@ pub(crate) struct About {
 pub(crate) struct More {
     name: OnceCell<Rc<str>>,
     pub(crate) kill: RefCell<Option<KillNote>>,
+    /// How often the kill was raised; a body that catches it 64 times is abandoned.
+    pub(crate) raises: Cell<u8>,
     pub(crate) panic: RefCell<Option<PanicNote>>,
     pub(crate) locals: RefCell<Vec<(usize, Rc<dyn Any>)>>,
     /// Where `no_yield` was entered.
@@ -156,6 +163,8 @@ impl About {
             site,
             joiners: WaitQueue::new(),
             fate: Cell::new(Fate::Alive),
+            wanted: Cell::new(true),
+            class: Cell::new(Class::of(0)),
             more: OnceCell::new(),
         }
     }
@@ -278,9 +287,6 @@ pub(crate) struct Task {
     pub(crate) bound: BoundKey,
     /// How many shields are open.
     pub(crate) shields: u16,
-    /// How often a kill was raised; a body that catches it 64 times is abandoned.
-    pub(crate) raises: u8,
-    pub(crate) class: Class,
     pub(crate) state: State,
     pub(crate) flags: Flags,
 }
@@ -289,6 +295,12 @@ impl Task {
     /// Whether a kill may be raised at a park that begins now, unwinding apart.
     pub(crate) fn killable(&self) -> bool {
         self.shields == 0
+    }
+
+    /// How often its kill was raised.
+    pub(crate) fn raises(&self) -> u8 {
+        let more = self.body.about().more_if_any();
+        more.map_or(0, |more| more.raises.get())
     }
 
     pub(crate) fn unwinding(&self) -> bool {
@@ -300,5 +312,16 @@ impl Task {
             true => self.flags.set(Flags::UNWINDING),
             false => self.flags.clear(Flags::UNWINDING),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small_as_a_million_of_them_should_be() {
+        assert!(size_of::<Task>() <= 96, "{}", size_of::<Task>());
+        assert!(size_of::<About>() <= 32, "{}", size_of::<About>());
     }
 }

@@ -35,7 +35,8 @@ impl<T> Core<'_, T> {
 
 impl<T> Drop for Core<'_, T> {
     fn drop(&mut self) {
-        self.packet.outcome().abandon();
+        self.packet.about().wanted.set(false);
+        drop(self.packet.outcome().take());
     }
 }
 

@@ -35,26 +35,17 @@ impl Ending for Unattended {
 /// reference to the packet is, so a forgotten handle leaks it.
 pub(crate) struct Outcome<T> {
     result: Cell<Option<ManuallyDrop<Result<T, JoinError>>>>,
-    /// Whether the handle is still there.
-    wanted: Cell<bool>,
 }
 
 impl<T> Outcome<T> {
     fn new() -> Self {
         Outcome {
             result: Cell::new(None),
-            wanted: Cell::new(true),
         }
     }
 
     pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
         self.result.take().map(ManuallyDrop::into_inner)
-    }
-
-    /// The handle is gone: nobody will look.
-    pub(crate) fn abandon(&self) {
-        self.wanted.set(false);
-        drop(self.take());
     }
 }
 
@@ -172,7 +163,7 @@ impl<F: FnOnce() -> T, T, E: Ending> Body for Packet<F, T, E> {
         if self.about.more_if_any().is_some() {
             self.drop_locals();
         }
-        if self.outcome.wanted.get() {
+        if self.about.wanted.get() {
             self.outcome.result.set(Some(ManuallyDrop::new(result)));
         } else if std::mem::needs_drop::<T>() || result.is_err() {
             Self::drop_unwanted(result);
