@@ -82,6 +82,18 @@ enum Ended<R> {
     Closed,
 }
 
+/// A body that has not begun. An unwind out of its drop would leave the coroutine as if the body
+/// were still there, and it would be dropped twice.
+struct Fresh<F>(Option<F>);
+
+impl<F> Drop for Fresh<F> {
+    fn drop(&mut self) {
+        if let Some(body) = self.0.take() {
+            drop_quietly(body);
+        }
+    }
+}
+
 /// A generator whose body borrows for `'b`.
 struct Core<'b, Y, R, S> {
     producer: Producer<'b, Mailbox<S>, Y, Ended<R>>,
@@ -197,7 +209,8 @@ macro_rules! generator_methods {
             }
 
             /// Ends the generator: the body unwinds from its yield, and its destructors run, which
-            /// may park. A fresh generator's body is dropped, a finished one stays as it is.
+            /// may park. A fresh generator's body is dropped, and a panic of its captures'
+            /// destructors swallowed; a finished one stays as it is.
             ///
             /// # Errors
             ///
@@ -245,7 +258,9 @@ impl<'b, Y, R, S> Core<'b, Y, R, S> {
             unwinding: Cell::new(false),
             site,
         };
+        let mut fresh = Fresh(Some(body));
         let producer = Producer::new(stack_size, site, mailbox, move |suspender, mailbox| {
+            let body = fresh.0.take().expect("a body begins once");
             let yielder = Yielder { suspender, mailbox };
             match catch_unwind(AssertUnwindSafe(|| body(&yielder))) {
                 Ok(value) => Ended::Returned(value),

@@ -34,7 +34,7 @@ pub(crate) use pump::{hide as hide_panics, restore as restore_panics};
 pub(crate) use stack::{Extent, Kind, Label};
 
 use corosensei::Yielder;
-use stack::Stack;
+use stack::{Ground, Stack};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
@@ -46,15 +46,10 @@ pub(crate) enum Signal {
     Yielded,
     /// Somebody must wake it.
     Parked,
+    /// Its function has returned; it is idle, and the next resume runs the function again.
+    Ended,
     /// It must never be resumed again.
     Abandoned,
-}
-
-/// What a resume came back with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Resumed {
-    Suspended(Signal),
-    Finished,
 }
 
 type Raw = corosensei::Coroutine<(), Signal, (), Stack>;
@@ -68,6 +63,7 @@ struct Header {
     attention: Cell<u32>,
     /// Operations until the function should yield by itself.
     budget: Cell<u32>,
+    ground: Ground,
 }
 
 thread_local! {
@@ -78,8 +74,11 @@ thread_local! {
 /// The value of [`attention`] outside any coroutine; no flag of the floor above may equal it.
 pub(crate) const OUTSIDE: u32 = 1 << 31;
 
+/// Tells an idle coroutine to return for good.
+const DISMISSED: u32 = 1 << 30;
+
 /// Owns a coroutine. Dropping it leaks the stack: a suspended function is never torn down from
-/// outside, see [`Coroutine::finish`].
+/// outside, see [`Coroutine::dismiss`].
 pub(crate) struct Coroutine(NonNull<Header>);
 
 /// Names a coroutine that its owner keeps, so that it can be resumed while the table that holds
@@ -88,28 +87,42 @@ pub(crate) struct Coroutine(NonNull<Header>);
 pub(crate) struct Handle(NonNull<Header>);
 
 impl Coroutine {
-    /// Puts `body` on `stack`. It starts at the first resume; no unwind may leave it.
+    /// Puts `function` on `stack`. Each time it has returned the coroutine is idle, until a resume
+    /// runs it again: a coroutine that serves one task after another costs half as much as one
+    /// for each. No unwind may leave `function`.
     #[inline]
-    pub(crate) fn new(mut stack: Stack, attention: u32, body: impl FnOnce() + 'static) -> Self {
+    pub(crate) fn new(mut stack: Stack, function: fn()) -> Self {
         let header: NonNull<Header> = stack.carve::<Header>().cast();
+        let ground = stack.ground();
         // SAFETY: `carve` gave this coroutine alone the room for a `Header`, aligned for it.
         unsafe {
             header.write(Header {
                 raw: UnsafeCell::new(MaybeUninit::uninit()),
                 suspender: Cell::new(ptr::null()),
-                attention: Cell::new(attention),
+                attention: Cell::new(0),
                 budget: Cell::new(0),
+                ground,
             });
         }
         let raw = Raw::with_stack(stack, move |suspender: &Yielder<(), Signal>, ()| {
-            // SAFETY: the header lives until `finish`, which runs after this function returned.
-            unsafe { header.as_ref() }.suspender.set(suspender);
-            body();
+            // SAFETY: the header lives until `dismiss`, which ends this function first.
+            let header = unsafe { header.as_ref() };
+            header.suspender.set(suspender);
+            while header.attention.get() != DISMISSED {
+                function();
+                suspender.suspend(Signal::Ended);
+            }
         });
         // SAFETY: the header was written above and nothing else refers to its cell yet.
         let cell = unsafe { &mut *header.as_ref().raw.get() };
         cell.write(raw);
         Coroutine(header)
+    }
+
+    #[inline(always)]
+    fn header(&self) -> &Header {
+        // SAFETY: the owner exists, so `dismiss` has not run and the header is alive.
+        unsafe { self.0.as_ref() }
     }
 
     #[inline(always)]
@@ -120,29 +133,42 @@ impl Coroutine {
     /// The flags that the floor above shows to the function when it runs.
     #[inline(always)]
     pub(crate) fn set_attention(&self, bits: u32) {
-        debug_assert_eq!(bits & OUTSIDE, 0);
-        // SAFETY: the owner exists, so `finish` has not run and the header is alive.
-        unsafe { self.0.as_ref() }.attention.set(bits);
+        debug_assert_eq!(bits & (OUTSIDE | DISMISSED), 0);
+        self.header().attention.set(bits);
     }
 
-    /// Gives the stack of a function that has returned back to its arena.
+    /// Prepares an idle coroutine for its next run, under another label.
     #[inline]
-    pub(crate) fn finish(self) {
-        // SAFETY: the owner exists, so the header is alive, and no resume is under way: the
-        // function has returned (checked by `into_stack`, which panics otherwise).
-        let raw = unsafe { (*self.0.as_ref().raw.get()).assume_init_read() };
+    pub(crate) fn relabel(&self, label: Label) {
+        self.header().ground.relabel(label);
+        self.header().budget.set(0);
+    }
+
+    /// Ends an idle coroutine; its stack goes back to the arena.
+    pub(crate) fn dismiss(self) {
+        self.header().attention.set(DISMISSED);
+        // SAFETY: the owner exists, so the header is alive and its cell initialised; the
+        // coroutine is idle, so no other `&mut` to it is in use.
+        let raw = unsafe { (*self.header().raw.get()).assume_init_mut() };
+        if raw.started() {
+            raw.resume(());
+        } else {
+            // Never resumed: its function, which owns nothing, is dropped in place.
+            raw.force_unwind();
+        }
+        // SAFETY: as above; the header is not used again, so the value is moved out once.
+        let raw = unsafe { (*self.header().raw.get()).assume_init_read() };
         drop(raw.into_stack());
     }
 }
 
 impl Handle {
-    /// Runs the coroutine until it suspends or returns.
+    /// Runs the coroutine until it suspends; an idle one begins its function.
     ///
-    /// The owner outlives every handle: the kernel forgets a coroutine only after it has
-    /// returned or was abandoned, and a queue never holds a task that the kernel forgot. One that
-    /// is running already, or has returned, makes corosensei panic.
+    /// The owner outlives every handle: a coroutine is dismissed only when idle, and a queue never
+    /// holds a task that has ended. One that is running already makes corosensei panic.
     #[inline(always)]
-    pub(crate) fn resume(self) -> Resumed {
+    pub(crate) fn resume(self) -> Signal {
         let outer = RUNNING.replace(self.0.as_ptr());
         // SAFETY: the owner is alive (see above), so the cell is initialised; corosensei refuses
         // to resume a coroutine that runs, so no second `&mut` is used.
@@ -150,8 +176,9 @@ impl Handle {
         let result = raw.resume(());
         RUNNING.set(outer);
         match result {
-            corosensei::CoroutineResult::Yield(signal) => Resumed::Suspended(signal),
-            corosensei::CoroutineResult::Return(()) => Resumed::Finished,
+            corosensei::CoroutineResult::Yield(signal) => signal,
+            // Only a dismissed coroutine returns, and nobody names it any more.
+            corosensei::CoroutineResult::Return(()) => Signal::Abandoned,
         }
     }
 

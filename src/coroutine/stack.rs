@@ -211,6 +211,16 @@ impl Ground {
         address.wrapping_sub(low) < self.0.addr().get() - low
     }
 
+    /// Gives the stack another owner's label.
+    #[inline]
+    pub(super) fn relabel(self, label: Label) {
+        self.crown().extents.set(0);
+        let crown = self.0.as_ptr();
+        // SAFETY: the stack is in use, so its label is written; its frames are idle, so that no
+        // overflow report of this OS thread reads it meanwhile.
+        unsafe { *(*crown).label.assume_init_mut() = label };
+    }
+
     /// Whether the code that runs now is on this stack, or on one that was resumed from it,
     /// directly or through others (which the links of [`Ground::resumed_from`] tell).
     #[inline(always)]

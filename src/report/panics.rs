@@ -51,6 +51,9 @@ fn note(info: &PanicHookInfo<'_>) {
     }
 }
 
+/// More panics than this are only counted.
+const SHOWN: usize = 12;
+
 /// Names the panics that nobody joined.
 pub(crate) fn unjoined(panics: &[UnjoinedPanic]) -> Report {
     let count = match panics.len() {
@@ -58,9 +61,12 @@ pub(crate) fn unjoined(panics: &[UnjoinedPanic]) -> Report {
         count => format!("{count} tasks panicked"),
     };
     let mut text = format!("maypole: finished; {count} and nobody joined it:");
-    for panic in panics {
+    for panic in panics.iter().take(SHOWN) {
         text.push_str("\n  ");
         text.push_str(&panic.text);
+    }
+    if panics.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", panics.len() - SHOWN));
     }
     Report::new(text)
 }

@@ -20,6 +20,7 @@ pub(crate) mod observer;
 pub(crate) mod park;
 pub(crate) mod policy;
 pub(crate) mod ready;
+mod roster;
 pub(crate) mod snapshot;
 pub(crate) mod task;
 pub(crate) mod timers;
@@ -28,13 +29,12 @@ pub(crate) mod wait;
 #[cfg(test)]
 mod tests;
 
-use crate::coroutine::{
-    self, Arena, Class, Coroutine, Current, Kind, Label, Resumed, Signal, StackLimit,
-};
+use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
 use driver::Driver;
 use kernel::{Kernel, NOBODY, Remains};
 use kill::Killed;
 use ready::Entry;
+use roster::Roster;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
@@ -52,15 +52,13 @@ thread_local! {
 /// One scheduler: the kernel, and what must not be inside it.
 pub(crate) struct Scheduler {
     kernel: RefCell<Kernel>,
-    arena: Rc<Arena>,
+    roster: Roster,
     /// Tasks that found no stack at their first turn; they wait for one to come back.
     starved: RefCell<Vec<u32>>,
     /// Why the latest of them found none.
     refusal: RefCell<Option<StackLimit>>,
     /// The task whose end stops the loop.
     watched: Cell<u64>,
-    /// Stack size of a task that asks for none.
-    class: Cell<Class>,
     /// Panics that nobody has joined yet.
     panics: RefCell<Vec<UnjoinedPanic>>,
     slack: Cell<Duration>,
@@ -111,11 +109,10 @@ impl Scheduler {
         RUNS.set(run);
         Scheduler {
             kernel: RefCell::new(Kernel::new(run, clock)),
-            arena: Arena::of_this_thread(),
+            roster: Roster::new(stack_size, run_current),
             starved: RefCell::new(Vec::new()),
             refusal: RefCell::new(None),
             watched: Cell::new(0),
-            class: Cell::new(Class::of(stack_size)),
             panics: RefCell::new(Vec::new()),
             slack: Cell::new(Duration::ZERO),
         }
@@ -175,19 +172,19 @@ impl Scheduler {
                 },
             };
             match coroutine.resume() {
-                Resumed::Suspended(Signal::Yielded) => {
+                Signal::Yielded => {
                     yielded = Some(Entry {
                         coroutine: Some(coroutine),
                         slot: entry.slot,
                     });
                 }
-                Resumed::Suspended(Signal::Parked) => {}
-                Resumed::Suspended(Signal::Abandoned) => {
+                Signal::Parked => {}
+                Signal::Abandoned => {
                     if self.abandon(entry.slot) {
                         return Stop::Watched;
                     }
                 }
-                Resumed::Finished => {
+                Signal::Ended => {
                     if self.finish(entry.slot) {
                         return Stop::Watched;
                     }
@@ -266,7 +263,7 @@ impl Scheduler {
             (task.body.clone(), task.serial, attention)
         });
         let about = body.about();
-        let taken = self.arena.take(
+        let taken = self.roster.take(
             about.class.get(),
             Label {
                 kind: Kind::Task,
@@ -275,19 +272,14 @@ impl Scheduler {
                 serial,
             },
         );
-        let stack = match taken {
-            Ok(stack) => stack,
+        let coroutine = match taken {
+            Ok(coroutine) => coroutine,
             Err(limit) => {
                 self.starve(slot, limit);
                 return None;
             }
         };
-        let coroutine = Coroutine::new(stack, attention, move || {
-            let bomb = Bomb;
-            body.run();
-            drop(body);
-            std::mem::forget(bomb);
-        });
+        coroutine.set_attention(attention);
         let handle = coroutine.handle();
         self.kernel(|kernel| kernel.tasks[slot as usize].coroutine = Some(coroutine));
         Some(handle)
@@ -308,9 +300,8 @@ impl Scheduler {
             serial,
         } = self.kernel(|kernel| kernel.remove(slot));
         if let Some(coroutine) = coroutine {
-            coroutine.finish();
+            self.roster.put_back(body.about().class.get(), coroutine);
         }
-        self.arena.release(body.about().class.get());
         drop(body);
         if !self.starved.borrow().is_empty() {
             self.feed_starved();
@@ -355,6 +346,15 @@ impl Scheduler {
         }
         self.kernel(|kernel| kernel.drop_ready());
     }
+}
+
+/// What a coroutine runs when it serves a task.
+fn run_current() {
+    let bomb = Bomb;
+    let (_, body) = current().expect("the loop resumes tasks only");
+    body.run();
+    drop(body);
+    std::mem::forget(bomb);
 }
 
 /// Aborts when an unwind comes by: a kernel left half-way through a transition would be unsound to
@@ -435,8 +435,8 @@ pub(crate) fn launch(
         let Some(scheduler) = scheduler else {
             no_scheduler()
         };
-        let class = traits.stack_size.map_or(scheduler.class.get(), Class::of);
-        scheduler.arena.reserve(class)?;
+        let class = scheduler.roster.class_of(traits.stack_size);
+        scheduler.roster.reserve(class)?;
         body.about().class.set(class);
         Ok(scheduler.kernel(|kernel| {
             let id = kernel.insert(body, traits.flags, turn(site));
@@ -480,20 +480,20 @@ fn run_nested(id: TaskId) {
         kernel.current = id.slot;
         parent
     });
-    let resumed = coroutine.resume();
+    let signal = coroutine.resume();
     with_scheduler(|scheduler| {
         let scheduler = scheduler.expect("the scheduler outlives its tasks' turns");
         scheduler.kernel(|kernel| {
             kernel.current = parent;
             kernel.tasks[parent as usize].flags.clear(Flags::NESTS);
-            if resumed == Resumed::Suspended(Signal::Yielded) {
+            if signal == Signal::Yielded {
                 kernel.make_ready(id.slot);
             }
         });
-        match resumed {
-            Resumed::Finished => drop(scheduler.finish(id.slot)),
-            Resumed::Suspended(Signal::Abandoned) => drop(scheduler.abandon(id.slot)),
-            Resumed::Suspended(Signal::Yielded | Signal::Parked) => {}
+        match signal {
+            Signal::Ended => drop(scheduler.finish(id.slot)),
+            Signal::Abandoned => drop(scheduler.abandon(id.slot)),
+            Signal::Yielded | Signal::Parked => {}
         }
     });
 }
@@ -512,15 +512,20 @@ pub(crate) fn is_in_task() -> bool {
     coroutine::attention() != coroutine::OUTSIDE
 }
 
-/// Whether the running task was killed. Without attention there is no kill to ask for.
+/// Whether a kill of the running task is pending, no shield being open.
 #[inline(always)]
+pub(crate) fn is_kill_pending() -> bool {
+    coroutine::attention() != 0 && is_current_killed()
+}
+
+/// Whether the running task was killed.
+#[inline(never)]
 pub(crate) fn is_current_killed() -> bool {
-    coroutine::attention() != 0
-        && with_kernel(|kernel| {
-            kernel.tasks[kernel.current as usize]
-                .flags
-                .has(Flags::KILLED)
-        })
+    with_kernel(|kernel| {
+        kernel.tasks[kernel.current as usize]
+            .flags
+            .has(Flags::KILLED)
+    })
 }
 
 /// The running task, if any.

@@ -1,5 +1,6 @@
 //! Why a task has no result: it panicked, was killed, or was abandoned.
-use crate::scheduler::task::{About, KillNote, PanicPlace, TaskId};
+use crate::scheduler;
+use crate::scheduler::task::{About, KillNote, PanicNote, PanicPlace, TaskId};
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::error::Error;
@@ -114,10 +115,18 @@ impl JoinError {
     pub fn into_panic(self) -> Box<dyn Any + Send> {
         let text = self.to_string();
         match self.0.cause {
-            Cause::Panicked { payload, .. } => payload
-                .into_inner()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .unwrap_or_else(|| Box::new(text)),
+            Cause::Panicked {
+                payload,
+                location,
+                backtrace,
+                ..
+            } => {
+                hand_on(location, backtrace);
+                payload
+                    .into_inner()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner())
+                    .unwrap_or_else(|| Box::new(text))
+            }
             Cause::Killed(_) | Cause::Abandoned(_) => panic!("not a panic: {text}"),
         }
     }
@@ -165,6 +174,20 @@ impl JoinError {
     /// The name of the task, its spawn site if it was given none.
     pub fn task_name(&self) -> &str {
         &self.0.name
+    }
+}
+
+/// Leaves the place of a panic with the running task, in case it raises the payload again: that
+/// runs no hook.
+fn hand_on(location: Option<PanicPlace>, backtrace: Option<Backtrace>) {
+    let (Some(location), Some(backtrace)) = (location, backtrace) else {
+        return;
+    };
+    if let Some((_, body)) = scheduler::current() {
+        body.about().more().panic.replace(Some(PanicNote {
+            location,
+            backtrace,
+        }));
     }
 }
 

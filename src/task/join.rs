@@ -62,7 +62,7 @@ impl<T> Case for Join<'_, '_, T> {
                 }
                 result
             }
-            None if fate == Fate::Abandoned => {
+            None if fate == Fate::Abandoned && about.wanted.replace(false) => {
                 Err(JoinError::abandoned(self.core.task.id(), about))
             }
             None => panic!("maypole: the task was joined before, its result is gone"),
@@ -125,13 +125,13 @@ macro_rules! handle_methods {
             ///
             /// # Panics
             ///
-            /// Outside of [`run`](crate::run); after it gave the result.
+            /// Outside of a task, if the task has not ended; after it gave the result.
             #[inline(always)]
             #[track_caller]
             pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, JoinError>> {
-                match deadline_after(timeout) {
-                    Some(deadline) => self.0.join(Some(deadline)),
-                    None => self.0.join(None),
+                match self.is_finished() {
+                    true => self.0.join(None),
+                    false => self.0.join(deadline_after(timeout)),
                 }
             }
 

@@ -1,5 +1,7 @@
 //! Values that each task has its own of, as each OS thread has of a `thread_local!`.
+use super::packet::drop_quietly;
 use crate::scheduler;
+use crate::scheduler::task::About;
 use std::any::Any;
 use std::panic::Location;
 use std::rc::Rc;
@@ -46,6 +48,8 @@ macro_rules! task_local {
 }
 
 /// A key made by [`task_local!`](crate::task_local).
+///
+/// The key is a static, and so `Send` and `Sync`; the values never leave their task.
 pub struct LocalKey<T: 'static> {
     initialise: fn() -> T,
 }
@@ -62,7 +66,8 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// # Panics
     ///
-    /// Outside of a task.
+    /// Outside of a task, and in a destructor that runs at the end of the task when the value has
+    /// been dropped already.
     #[track_caller]
     pub fn with<R>(&'static self, look: impl FnOnce(&T) -> R) -> R {
         let Some((_, body)) = scheduler::current() else {
@@ -79,6 +84,7 @@ impl<T: 'static> LocalKey<T> {
             let (_, value) = locals.iter().find(|(other, _)| *other == key)?;
             Some(value.clone())
         };
+        let place = Location::caller();
         let value = find().unwrap_or_else(|| {
             let value: Rc<dyn Any> = Rc::new((self.initialise)());
             // The initialiser may have used the key itself: the first value stays.
@@ -87,6 +93,26 @@ impl<T: 'static> LocalKey<T> {
                 value
             })
         });
+        if value.is::<Gone>() {
+            panic!("maypole: a task local at {place} is gone, its task is ending");
+        }
         look(value.downcast_ref().expect("a key has values of one type"))
+    }
+}
+
+/// Stands for a value that was dropped at the end of its task: it is not made a second time, so
+/// that the end comes to an end.
+struct Gone;
+
+/// Drops the values of a task that has ended, first made first. A destructor may use the values
+/// that are left and make others, which are dropped too.
+pub(super) fn drop_all(about: &About) {
+    let next = || {
+        let mut locals = about.more_if_any()?.locals.borrow_mut();
+        let (_, value) = locals.iter_mut().find(|(_, value)| !value.is::<Gone>())?;
+        Some(std::mem::replace(value, Rc::new(Gone)))
+    };
+    while let Some(value) = next() {
+        drop_quietly(value);
     }
 }

@@ -96,6 +96,9 @@ pub fn park() {
 #[track_caller]
 pub fn park_timeout(timeout: Duration) {
     let wait = unpark_wait(Location::caller());
+    if !scheduler::is_in_task() {
+        scheduler::outside(wait);
+    }
     block_on(Unparked(WaitQueue::new()), deadline_after(timeout), wait);
 }
 

@@ -1,5 +1,6 @@
 //! What a task runs and what becomes of it: one allocation, shared by the kernel and the handle.
 use super::error::JoinError;
+use super::local::drop_all;
 use crate::scheduler::kill::{self, Shield};
 use crate::scheduler::task::{About, Body, Fate};
 use crate::scheduler::{self, UnjoinedPanic};
@@ -126,14 +127,15 @@ impl<F: FnOnce() -> T, T, E: Ending> Packet<F, T, E> {
         catch_unwind(AssertUnwindSafe(|| drop(body))).map(|()| None)
     }
 
+    /// Drops the task locals, whose destructors may park and panic: the place of the body's own
+    /// panic is kept from theirs.
     #[cold]
     #[inline(never)]
     fn drop_locals(&self) {
-        // A kill that comes now comes too late to unwind anything.
         let _shield = Shield::open();
-        if let Some(more) = self.about.more_if_any() {
-            more.locals.take().into_iter().for_each(drop_quietly);
-        }
+        let note = self.about.more().panic.take();
+        drop_all(&self.about);
+        self.about.more().panic.replace(note);
     }
 
     #[cold]
@@ -148,25 +150,33 @@ impl<F: FnOnce() -> T, T, E: Ending> Body for Packet<F, T, E> {
     #[inline]
     fn run(&self) {
         let (body, ending) = self.body.take().expect("a body runs once");
-        let result = match scheduler::is_current_killed() {
+        let result = match scheduler::is_kill_pending() {
             true => Self::drop_unstarted(body),
             false => catch_unwind(AssertUnwindSafe(body)).map(Some),
         };
-        let (fate, result) = match result {
-            Ok(Some(value)) if !scheduler::is_current_killed() => (Fate::Finished, Ok(value)),
+        // Before the fate is decided: while they park, a kill may come and a joiner may go.
+        if self.about.more_if_any().is_some() {
+            self.drop_locals();
+        }
+        let (mut fate, result) = match result {
+            Ok(Some(value)) if !scheduler::is_kill_pending() => (Fate::Finished, Ok(value)),
             other => {
                 let _shield = Shield::open();
                 let (fate, error) = self.ended_otherwise(other, &ending);
                 (fate, Err(error))
             }
         };
-        if self.about.more_if_any().is_some() {
-            self.drop_locals();
-        }
         if self.about.wanted.get() {
             self.outcome.result.set(Some(ManuallyDrop::new(result)));
         } else if std::mem::needs_drop::<T>() || result.is_err() {
             Self::drop_unwanted(result);
+            if fate == Fate::Finished && scheduler::is_current_killed() {
+                fate = Fate::Killed;
+            }
+        }
+        // Those that the destructor of a result has made.
+        if self.about.more_if_any().is_some() {
+            self.drop_locals();
         }
         self.about.fate.set(fate);
         scheduler::wake_all(&self.about.joiners, 0);
