@@ -439,14 +439,7 @@ impl<Y, S> Yielder<Y, S> {
     #[inline(always)]
     #[track_caller]
     pub fn yield_(&self, value: Y) -> S {
-        if !self.suspender.is_current() || self.suspender.has_extents() {
-            self.refuse(Location::caller());
-        }
-        if std::thread::panicking() {
-            self.suspend_while_unwinding(value);
-        } else {
-            self.suspender.suspend(value);
-        }
+        self.suspend(value);
         match self.mailbox.sent.take() {
             Some(sent) => sent,
             None => self.obey(),
@@ -467,14 +460,7 @@ impl<Y, S> Yielder<Y, S> {
                 Step::Yielded(value) => value,
                 Step::Returned(value) => return value,
             };
-            if !self.suspender.is_current() || self.suspender.has_extents() {
-                self.refuse(Location::caller());
-            }
-            if std::thread::panicking() {
-                self.suspend_while_unwinding(value);
-            } else {
-                self.suspender.suspend(value);
-            }
+            self.suspend(value);
             step = match (self.mailbox.sent.take(), self.mailbox.order.take()) {
                 (Some(sent), _) => inner.resume(sent),
                 (None, Some(Order::Throw(payload))) => inner.0.throw(payload),
@@ -498,15 +484,28 @@ impl<Y, S> Yielder<Y, S> {
         }
     }
 
+    #[inline(always)]
+    #[track_caller]
+    fn suspend(&self, value: Y) {
+        let suspended = match std::thread::panicking() {
+            true => self.suspend_while_unwinding(value),
+            false => self.suspender.suspend(value),
+        };
+        if !suspended {
+            self.refuse(Location::caller());
+        }
+    }
+
     /// A yield in a destructor that runs because of unwinding takes the panic count with it.
     #[cold]
     #[inline(never)]
-    fn suspend_while_unwinding(&self, value: Y) {
+    fn suspend_while_unwinding(&self, value: Y) -> bool {
         let levels = coroutine::hide_panics();
         self.mailbox.unwinding.set(true);
-        self.suspender.suspend(value);
+        let suspended = self.suspender.suspend(value);
         self.mailbox.unwinding.set(false);
         coroutine::restore_panics(levels);
+        suspended
     }
 
     /// Resumed without a value: unwinds, by throw or close.
@@ -614,6 +613,23 @@ impl<Y, R, S> fmt::Debug for ScopedGenerator<'_, '_, Y, R, S> {
 ///     n = 2;
 ///     g.next();
 /// });
+/// ```
+///
+/// Nor can one scoped generator be put in the place of another, to be forgotten there:
+///
+/// ```compile_fail
+/// use maypole::generator::{scoped, Yielder};
+/// scoped(
+///     |y: &Yielder<u32>| y.yield_(1),
+///     |a| scoped(|y: &Yielder<u32>| y.yield_(1), |b| std::mem::swap(a, b)),
+/// );
+/// ```
+///
+/// Nor does one leave its driver:
+///
+/// ```compile_fail,E0521
+/// let mut kept = None;
+/// maypole::generator::scoped(|y| y.yield_(1), |g| kept = Some(g));
 /// ```
 #[track_caller]
 pub fn scoped<'env, Y, R, S, T>(

@@ -145,22 +145,18 @@ impl<Y> Suspender<Y> {
         self.ground.encloses_current()
     }
 
-    /// Whether a yield would leave a timeout, a scope or a shield that the body is inside of.
-    #[inline(always)]
-    pub(crate) fn has_extents(&self) -> bool {
-        self.ground.has_extents()
-    }
-
     /// Hands `value` to whoever resumed the coroutine; returns at the next resume.
     ///
-    /// # Panics
-    ///
-    /// Off the coroutine's chain of stacks: suspending it from there would leave the wrong one.
+    /// False, with the value dropped, where that must not be: off the coroutine's chain of stacks,
+    /// from where it would suspend the wrong one, and inside of an [`Extent`](super::Extent).
     #[inline(always)]
-    pub(crate) fn suspend(&self, value: Y) {
-        assert!(self.is_current(), "a suspend from a foreign stack");
+    pub(crate) fn suspend(&self, value: Y) -> bool {
+        if !self.is_current() || self.ground.has_extents() {
+            return false;
+        }
         // SAFETY: the calling code is on the coroutine's chain of stacks, so the coroutine has
         // started and not ended, and the yielder at the base of its stack is alive.
         unsafe { &*self.yielder }.suspend(value);
+        true
     }
 }

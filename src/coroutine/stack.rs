@@ -292,18 +292,18 @@ pub(crate) fn stack_pointer() -> usize {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         let address: usize;
-        // SAFETY: copies a register.
+        // SAFETY: copies a register, which has one value for as long as the frame exists.
         unsafe {
-            std::arch::asm!("mov {}, rsp", out(reg) address, options(nomem, nostack, preserves_flags));
+            std::arch::asm!("mov {}, rsp", out(reg) address, options(pure, nomem, nostack, preserves_flags));
         }
         address
     }
     #[cfg(all(target_arch = "aarch64", not(miri)))]
     {
         let address: usize;
-        // SAFETY: copies a register.
+        // SAFETY: copies a register, which has one value for as long as the frame exists.
         unsafe {
-            std::arch::asm!("mov {}, sp", out(reg) address, options(nomem, nostack, preserves_flags));
+            std::arch::asm!("mov {}, sp", out(reg) address, options(pure, nomem, nostack, preserves_flags));
         }
         address
     }

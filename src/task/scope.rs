@@ -233,6 +233,43 @@ impl Ending for Attended {
 ///     assert_eq!(halves, [10, 20, 300, 400]);
 /// });
 /// ```
+///
+/// No handle leaves the scope:
+///
+/// ```compile_fail,E0521
+/// let mut kept = None;
+/// maypole::scope(|s| kept = Some(s.spawn(|| 1)));
+/// ```
+///
+/// Tasks borrow from around the scope, not from inside its closure:
+///
+/// ```compile_fail,E0373
+/// maypole::scope(|s| {
+///     let local = String::from("gone before the task");
+///     s.spawn(|| println!("{local}"));
+/// });
+/// ```
+///
+/// What they borrow stays where it is:
+///
+/// ```compile_fail,E0505
+/// let text = String::from("borrowed");
+/// maypole::scope(|s| {
+///     s.spawn(|| println!("{text}"));
+///     drop(text);
+/// });
+/// ```
+///
+/// And none of it leaves its OS thread:
+///
+/// ```compile_fail,E0277
+/// maypole::scope(|s| {
+///     let handle = s.spawn(|| ());
+///     std::thread::scope(|threads| {
+///         threads.spawn(move || handle.is_finished());
+///     });
+/// });
+/// ```
 #[track_caller]
 pub fn scope<'env, F, T>(f: F) -> T
 where
