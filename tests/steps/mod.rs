@@ -80,7 +80,7 @@ pub fn message_of<T>(f: impl FnOnce() -> T) -> String {
 }
 
 /// Catches whatever unwinds `f`; tells whether something did.
-pub fn unwinds(f: impl FnOnce()) -> bool {
+pub fn unwinds<T>(f: impl FnOnce() -> T) -> bool {
     catch_unwind(AssertUnwindSafe(f)).is_err()
 }
 
