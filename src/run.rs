@@ -194,7 +194,7 @@ impl Builder {
                     flags: Flags::default().with(Flags::SCOPED),
                 };
                 match scheduler::launch(body, traits, First::Parent, |_| ()) {
-                    Ok(id) => Run::new(&scheduler, id).drive_to_the_end(),
+                    Ok(id) => Run::new(&scheduler, id).drive_drive_to_the_end(),
                     Err(limit) => {
                         packet.withdraw();
                         Some(RunError::Stacks(Report::new(format!(
@@ -382,7 +382,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs main to its end and kills what is left; tells what went wrong.
-    fn drive_to_the_end(mut self) -> Option<RunError> {
+    fn drive_drive_to_the_end(mut self) -> Option<RunError> {
         let trouble = match self.scheduler.drive(&mut *self.driver) {
             Stop::Watched => None,
             stop => Some(self.trouble(stop)),

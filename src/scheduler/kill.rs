@@ -7,8 +7,8 @@ use super::bound::BoundKey;
 use super::kernel::Kernel;
 use super::task::{Flags, State, TaskId};
 use super::wait::{Wait, Woken};
-use super::with_kernel;
-use crate::coroutine::{self, Signal};
+use super::{park, with_kernel};
+use crate::coroutine;
 use std::any::Any;
 use std::panic::resume_unwind;
 
@@ -173,12 +173,10 @@ pub(super) fn raise_kill(wait: Wait) -> ! {
     });
     match give_up {
         None => {}
-        Some(true) => loop {
-            coroutine::suspend(Signal::Abandoned);
-        },
+        Some(true) => park::leave_for_ever(),
         // It may not be abandoned, since others borrow from its stack or it from others': it goes
         // on, and the others get a turn between two raises.
-        Some(false) => coroutine::suspend(Signal::Yielded),
+        Some(false) => park::step_aside(),
     }
     resume_unwind(Box::new(KillPayload))
 }

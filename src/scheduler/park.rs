@@ -159,6 +159,18 @@ fn end(wait: Wait) -> Woken {
     woken
 }
 
+/// Suspends a task that is given up: it is never resumed.
+pub(super) fn leave_for_ever() -> ! {
+    loop {
+        coroutine::suspend(Signal::Abandoned);
+    }
+}
+
+/// Gives the others a turn, with no question asked: the task is about to be unwound.
+pub(super) fn step_aside() {
+    coroutine::suspend(Signal::Yielded);
+}
+
 /// Suspends a task that may be unwinding: it takes its panic count with it, so that the others do
 /// not see `thread::panicking()` and no innocent `std::sync::Mutex` is poisoned.
 #[cold]

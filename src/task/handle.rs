@@ -23,6 +23,18 @@ use std::rc::Rc;
 ///     assert_eq!(task.status(), Status::Finished);
 /// });
 /// ```
+///
+/// It stays in its OS thread, as the task does:
+///
+/// ```compile_fail,E0277
+/// fn crosses<T: Send>() {}
+/// crosses::<maypole::Task>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn is_shared<T: Sync>() {}
+/// is_shared::<maypole::Task>();
+/// ```
 #[derive(Clone)]
 pub struct Task {
     id: TaskId,

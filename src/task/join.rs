@@ -90,9 +90,23 @@ impl<T> Case for Join<'_, '_, T> {
 /// });
 /// assert_eq!(sum, 55);
 /// ```
+///
+/// It stays in its OS thread, as its task does:
+///
+/// ```compile_fail,E0277
+/// fn crosses<T: Send>() {}
+/// crosses::<maypole::JoinHandle<u8>>();
+/// ```
 pub struct JoinHandle<T>(Core<'static, T>);
 
 /// Owns the right to wait for the end of a task of a [`scope`](crate::scope()).
+///
+/// It stays in its OS thread, as its task does:
+///
+/// ```compile_fail,E0277
+/// fn crosses<T: Send>() {}
+/// crosses::<maypole::ScopedJoinHandle<'static, u8>>();
+/// ```
 pub struct ScopedJoinHandle<'scope, T>(Core<'scope, T>);
 
 macro_rules! handle_methods {
