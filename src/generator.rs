@@ -608,8 +608,9 @@ impl<Y, R, S> fmt::Debug for ScopedGenerator<'_, '_, Y, R, S> {
 /// What the body borrows cannot be changed meanwhile:
 ///
 /// ```compile_fail,E0506
+/// use maypole::generator::{Yielder, scoped};
 /// let mut n = 1;
-/// maypole::generator::scoped(|y| y.yield_(&n), |g| {
+/// scoped(|y: &Yielder<&i32>| y.yield_(&n), |g| {
 ///     n = 2;
 ///     g.next();
 /// });
@@ -617,8 +618,8 @@ impl<Y, R, S> fmt::Debug for ScopedGenerator<'_, '_, Y, R, S> {
 ///
 /// Nor can one scoped generator be put in the place of another, to be forgotten there:
 ///
-/// ```compile_fail
-/// use maypole::generator::{scoped, Yielder};
+/// ```compile_fail,E0521
+/// use maypole::generator::{Yielder, scoped};
 /// scoped(
 ///     |y: &Yielder<u32>| y.yield_(1),
 ///     |a| scoped(|y: &Yielder<u32>| y.yield_(1), |b| std::mem::swap(a, b)),
@@ -628,8 +629,9 @@ impl<Y, R, S> fmt::Debug for ScopedGenerator<'_, '_, Y, R, S> {
 /// Nor does one leave its driver:
 ///
 /// ```compile_fail,E0521
+/// use maypole::generator::{Yielder, scoped};
 /// let mut kept = None;
-/// maypole::generator::scoped(|y| y.yield_(1), |g| kept = Some(g));
+/// scoped(|y: &Yielder<u32>| y.yield_(1), |g| kept = Some(g));
 /// ```
 #[track_caller]
 pub fn scoped<'env, Y, R, S, T>(

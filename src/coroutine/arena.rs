@@ -140,6 +140,8 @@ impl Arena {
     }
 
     fn map_region(&self, class: Class) -> Result<(), StackLimit> {
+        // Also for generators that run where no scheduler ever did.
+        super::overflow::watch();
         let pool = self.pool(class);
         let slot_bytes = class.bytes() + GUARD_BYTES;
         let first = (FIRST_REGION_BYTES / slot_bytes).clamp(1, 64);

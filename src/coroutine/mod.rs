@@ -61,8 +61,8 @@ struct Header {
     suspender: Cell<*const Yielder<(), Signal>>,
     /// Non-zero when the floor above wants to be asked before the next suspend.
     attention: Cell<u32>,
-    /// Operations until the function should yield by itself.
-    budget: Cell<u32>,
+    /// Operations since the function waited last.
+    spent: Cell<u32>,
     ground: Ground,
 }
 
@@ -100,7 +100,7 @@ impl Coroutine {
                 raw: UnsafeCell::new(MaybeUninit::uninit()),
                 suspender: Cell::new(ptr::null()),
                 attention: Cell::new(0),
-                budget: Cell::new(0),
+                spent: Cell::new(0),
                 ground,
             });
         }
@@ -141,7 +141,7 @@ impl Coroutine {
     #[inline]
     pub(crate) fn relabel(&self, label: Label) {
         self.header().ground.relabel(label);
-        self.header().budget.set(0);
+        self.header().spent.set(0);
     }
 
     /// Ends an idle coroutine; its stack goes back to the arena.
@@ -242,31 +242,27 @@ pub(crate) fn attention() -> u32 {
     unsafe { (*running).attention.get() }
 }
 
-/// Counts one operation of the running coroutine; true when its budget is used up.
+/// Counts one operation of the running coroutine; tells how many it did before.
 #[inline(always)]
-pub(crate) fn spend() -> bool {
+pub(crate) fn spend() -> u32 {
     let running = RUNNING.get();
     if running.is_null() {
-        return false;
+        return 0;
     }
     // SAFETY: as in `suspend`: a running coroutine's header is alive.
-    let budget = unsafe { &(*running).budget };
-    match budget.get().checked_sub(1) {
-        Some(left) => {
-            budget.set(left);
-            false
-        }
-        None => true,
-    }
+    let spent = unsafe { &(*running).spent };
+    let before = spent.get();
+    spent.set(before + 1);
+    before
 }
 
-/// Sets the budget of the running coroutine.
+/// Starts the count of operations of the running coroutine again.
 #[inline(always)]
-pub(crate) fn refill(operations: u32) {
+pub(crate) fn refill() {
     let running = RUNNING.get();
     if !running.is_null() {
         // SAFETY: as in `suspend`: a running coroutine's header is alive.
-        unsafe { &(*running).budget }.set(operations);
+        unsafe { &(*running).spent }.set(0);
     }
 }
 

@@ -69,7 +69,9 @@ fn line(task: &TaskView, all: &[TaskView]) -> String {
 fn doing(task: &TaskView, all: &[TaskView]) -> String {
     let at = format!("{}:{}", task.wait.at.file(), task.wait.at.line());
     match (task.status, task.wait.what) {
-        (Status::Ready | Status::Running, _) | (_, What::Turn) => "waits for a turn".to_string(),
+        (Status::Ready | Status::Running, _) | (_, What::Turn | What::Nest | What::Check) => {
+            "waits for a turn".to_string()
+        }
         (_, What::Join(id)) => format!("joins task {} at {at}", name(id, all)),
         (_, What::Scope) => format!("waits for the end of a scope's tasks at {at}"),
         (_, What::Sleep) => format!("sleeps at {at}"),

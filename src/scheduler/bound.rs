@@ -41,7 +41,8 @@ impl Kernel {
     /// The running task enters a bound, raised at `deadline` at the latest.
     pub(crate) fn enter_bound(&mut self, deadline: Option<u64>) -> BoundId {
         let slot = self.current;
-        let serial = self.take_serial();
+        self.bound_serial += 1;
+        let serial = self.bound_serial;
         let task = &self.tasks[slot as usize];
         let key = self.bounds.insert(Bound {
             task: slot,

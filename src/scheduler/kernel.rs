@@ -68,6 +68,8 @@ pub(crate) struct Kernel {
     /// Number of this run on this OS thread, from 1.
     pub(crate) run: u32,
     next_serial: u64,
+    /// Bounds entered so far.
+    pub(super) bound_serial: u64,
 }
 
 impl Kernel {
@@ -94,6 +96,7 @@ impl Kernel {
             paused: 0,
             run,
             next_serial: 1,
+            bound_serial: 0,
         }
     }
 
@@ -137,7 +140,7 @@ impl Kernel {
         (task.serial == id.serial && self.run == id.run).then_some(task)
     }
 
-    pub(super) fn take_serial(&mut self) -> u64 {
+    fn take_serial(&mut self) -> u64 {
         self.next_serial += 1;
         self.next_serial - 1
     }

@@ -5,7 +5,7 @@
 //! cannot swallow it for good.
 use super::bound::BoundKey;
 use super::kernel::Kernel;
-use super::task::{Flags, State, TaskId};
+use super::task::{Flags, State, Task, TaskId};
 use super::wait::{Wait, Woken};
 use super::{park, with_kernel};
 use crate::coroutine;
@@ -144,15 +144,17 @@ impl Kernel {
         }
     }
 
-    /// Only tasks that may not be abandoned are left, and each has swallowed its kills.
-    pub(super) fn is_hopeless(&self) -> bool {
-        let mut tasks = self.tasks.iter();
-        !self.tasks.is_empty()
-            && self.unkilled == 0
-            && tasks.all(|(_, task)| match task.state {
-                State::Active => task.flags.has(Flags::SCOPED) && task.raises() >= RAISES,
-                State::Held | State::Parked | State::ParkedUnkillably => true,
-            })
+    /// Whoever has a turn may not be abandoned and has swallowed its kills, and nobody else will
+    /// ever have one.
+    pub(super) fn is_hopeless(&mut self) -> bool {
+        let swallows = |task: &Task| task.flags.has(Flags::SCOPED) && task.raises() >= RAISES;
+        let mut active = self
+            .tasks
+            .iter()
+            .map(|(_, task)| task)
+            .filter(|task| task.state == State::Active)
+            .peekable();
+        active.peek().is_some() && active.all(swallows) && self.next_deadline().is_none()
     }
 }
 

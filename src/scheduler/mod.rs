@@ -404,13 +404,10 @@ fn no_scheduler() -> ! {
 #[cold]
 #[inline(never)]
 pub(crate) fn outside(wait: Wait) -> ! {
-    let call = match wait.what {
-        What::Turn => "yield_now".to_string(),
-        what => what.to_string(),
-    };
     panic!(
         "maypole: {call} at {at} is outside of maypole::run; wrap main in maypole::run(|| ...) \
          to give it a scheduler",
+        call = wait.what,
         at = wait.at
     );
 }
@@ -460,7 +457,10 @@ fn may_nest(site: &'static Location<'static>) -> bool {
     if std::thread::panicking() || !is_in_task() {
         return false;
     }
-    park::enter(turn(site));
+    park::enter(Wait {
+        what: What::Nest,
+        at: site,
+    });
     true
 }
 
@@ -651,12 +651,8 @@ fn forbidden(wait: Wait) -> ! {
     let place = current()
         .and_then(|(_, body)| body.about().more_if_any()?.forbidden_at.get())
         .map_or(String::new(), |at| format!(" entered at {at}"));
-    let call = match wait.what {
-        What::Turn => "yield_now".to_string(),
-        what => what.to_string(),
-    };
     panic!(
-        "maypole: {call} at {} inside task::no_yield{place}",
-        wait.at
+        "maypole: {} at {} inside task::no_yield{place}",
+        wait.what, wait.at
     );
 }

@@ -76,17 +76,23 @@ pub(crate) fn enter(wait: Wait) {
     if coroutine::attention() != 0 {
         heed(wait);
     }
-    if coroutine::spend() {
-        budget_used_up();
+    if coroutine::spend() >= BUDGET {
+        give_way(wait);
     }
 }
 
+/// The budget is used up: gives the others a turn, still before any effect of the call.
 #[cold]
 #[inline(never)]
-fn budget_used_up() {
-    coroutine::refill(BUDGET);
-    if !std::thread::panicking() {
-        coroutine::suspend(Signal::Yielded);
+fn give_way(wait: Wait) {
+    coroutine::refill();
+    if std::thread::panicking() {
+        return;
+    }
+    coroutine::suspend(Signal::Yielded);
+    // A kill may have come meanwhile, and the call is about to wait.
+    if coroutine::attention() != 0 {
+        heed(wait);
     }
 }
 
@@ -143,7 +149,7 @@ fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> bool {
     if unwinding {
         heed(wait);
     }
-    coroutine::refill(BUDGET);
+    coroutine::refill();
     with_kernel(|kernel| kernel.park(on, until, wait, unwinding));
     unwinding
 }

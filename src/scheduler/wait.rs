@@ -19,16 +19,24 @@ pub enum What {
     Unpark,
     /// Another turn: it has yielded, or was spawned and has not run yet.
     Turn,
+    /// Nothing: it is about to run a child nested ([`spawn_now`](crate::spawn_now)).
+    Nest,
+    /// Nothing: it asks whether it was killed
+    /// ([`check_killed`](crate::task::check_killed)).
+    Check,
 }
 
+/// The call that waits.
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::Join(id) => write!(f, "join of task {id}"),
             What::Scope => f.write_str("the end of a scope's tasks"),
             What::Sleep => f.write_str("sleep"),
-            What::Unpark => f.write_str("unpark"),
-            What::Turn => f.write_str("a turn"),
+            What::Unpark => f.write_str("park"),
+            What::Turn => f.write_str("yield_now"),
+            What::Nest => f.write_str("spawn_now"),
+            What::Check => f.write_str("check_killed"),
         }
     }
 }

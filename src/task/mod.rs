@@ -227,7 +227,7 @@ pub fn no_yield<T>(f: impl FnOnce() -> T) -> T {
 #[track_caller]
 pub fn check_killed() {
     kill::check_killed(Wait {
-        what: What::Turn,
+        what: What::Check,
         at: Location::caller(),
     });
 }
