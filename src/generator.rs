@@ -607,10 +607,10 @@ impl<Y, R, S> fmt::Debug for ScopedGenerator<'_, '_, Y, R, S> {
 ///
 /// What the body borrows cannot be changed meanwhile:
 ///
-/// ```compile_fail,E0506
+/// ```compile_fail,E0502
 /// use maypole::generator::{Yielder, scoped};
 /// let mut n = 1;
-/// scoped(|y: &Yielder<&i32>| y.yield_(&n), |g| {
+/// scoped(|y: &Yielder<i32>| y.yield_(n), |g| {
 ///     n = 2;
 ///     g.next();
 /// });

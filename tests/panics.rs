@@ -231,7 +231,7 @@ fn main_s_panic_comes_out_with_its_payload_after_the_others_have_unwound() {
             panic_any(42u64);
         })
     }));
-    let payload: Box<dyn std::any::Any + Send> = result.map(|()| ()).unwrap_err();
+    let payload: Box<dyn std::any::Any + Send> = result.unwrap_err();
     assert_eq!(payload.downcast_ref(), Some(&42u64));
     assert_eq!(log.text(), "unwound");
     assert!(!std::thread::panicking());

@@ -52,6 +52,11 @@ fn install(signal: c_int, previous: &OnceLock<libc::sigaction>) {
     unsafe { libc::sigaction(signal, &new, ptr::null_mut()) };
 }
 
+/// Reports an overflow of one of our stacks; leaves every other fault to whoever had it before.
+///
+/// # Safety
+///
+/// Called by the kernel, as the handler of a signal whose record has an address.
 unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid record.
     let record = unsafe { &*info };

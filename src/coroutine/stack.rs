@@ -253,10 +253,30 @@ impl Ground {
         &self.crown().resumed_from
     }
 
-    /// Whether the frames are inside a dynamic extent that a yield would leave.
+    /// Whether the frames, or those on a stack between the running code and this one, are inside
+    /// a dynamic extent that a yield would leave.
     #[inline(always)]
     pub(super) fn has_extents(self) -> bool {
+        let address = stack_pointer();
         self.crown().extents.get() != 0
+            || (!self.contains(address) && self.led_through_extents(address))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn led_through_extents(self, mut address: usize) -> bool {
+        while !self.contains(address) {
+            let Some(slot) = guard::find(address) else {
+                return false;
+            };
+            // SAFETY: the slot is mapped, and its crown is valid from the first moment (zeroes).
+            let crown = unsafe { Crown::of(slot).as_ref() };
+            if crown.extents.get() != 0 {
+                return true;
+            }
+            address = crown.resumed_from.get();
+        }
+        false
     }
 }
 

@@ -137,6 +137,16 @@ impl Kernel {
         found
     }
 
+    /// How many bounds of the task have a timer.
+    pub(super) fn bound_timers(&self, slot: u32) -> usize {
+        let (mut next, mut count) = (self.tasks[slot as usize].bound, 0);
+        while let Some(key) = next.get() {
+            count += usize::from(self.bounds[key].timer != TimerKey::NONE);
+            next = self.bounds[key].outer;
+        }
+        count
+    }
+
     pub(super) fn bound_task(&self, key: u32) -> u32 {
         self.bounds[key as usize].task
     }

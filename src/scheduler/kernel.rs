@@ -305,8 +305,10 @@ impl Kernel {
         unwinding: bool,
     ) {
         let slot = self.current;
+        // In order, so that of two cases on one queue the first is woken; the chain of siblings
+        // runs the other way, which matters to nobody.
         let mut first = WaiterKey::NONE;
-        for (case, (queue, offer)) in on.iter().enumerate().rev() {
+        for (case, (queue, offer)) in on.iter().enumerate() {
             first = self.enlist(slot, case as u32, queue, *offer, first);
         }
         let timer = match until {
@@ -430,7 +432,7 @@ impl Kernel {
     // ── time ─────────────────────────────────────────────────────────────────────────────────
 
     pub(super) fn arm(&mut self, slot: u32, deadline: u64, alarm: Alarm) -> TimerKey {
-        self.vital_timers += usize::from(!self.tasks[slot as usize].flags.has(Flags::DAEMON));
+        self.vital_timers += usize::from(self.tasks[slot as usize].is_vital());
         self.timers.arm(deadline, alarm)
     }
 
@@ -440,7 +442,16 @@ impl Kernel {
     }
 
     fn timer_gone(&mut self, slot: u32) {
-        self.vital_timers -= usize::from(!self.tasks[slot as usize].flags.has(Flags::DAEMON));
+        self.vital_timers -= usize::from(self.tasks[slot as usize].is_vital());
+    }
+
+    /// The task is being killed: the timers that it has armed count from now on.
+    pub(super) fn make_vital(&mut self, slot: u32) {
+        let task = &self.tasks[slot as usize];
+        if !task.is_vital() {
+            let own = usize::from(task.timer != TimerKey::NONE);
+            self.vital_timers += own + self.bound_timers(slot);
+        }
     }
 
     /// Wakes whom the time has come for.

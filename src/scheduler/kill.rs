@@ -83,6 +83,8 @@ impl Kernel {
         if task.flags.has(Flags::KILLED) {
             return Killed::Already;
         }
+        self.make_vital(slot);
+        let task = &mut self.tasks[slot as usize];
         task.flags.set(Flags::KILLED);
         self.unkilled -= 1;
         let (killable, paused) = (task.killable(), task.flags.has(Flags::PAUSED));
@@ -196,6 +198,14 @@ pub(super) fn raise_bound() {
 /// Raises a kill or a bound that is pending for the running task; does nothing else.
 #[inline]
 pub(crate) fn check_killed(wait: Wait) {
+    if coroutine::attention() != coroutine::OUTSIDE {
+        // A task that computes never lets the loop look at the clock for its timeouts.
+        with_kernel(|kernel| {
+            if kernel.tasks[kernel.current as usize].bound != BoundKey::NONE {
+                kernel.expire();
+            }
+        });
+    }
     let pending = coroutine::attention() & (attention::KILL | attention::BOUND);
     if pending != 0 && !std::thread::panicking() {
         raise_pending(pending, wait);

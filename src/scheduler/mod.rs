@@ -13,6 +13,7 @@
 pub(crate) mod audit;
 pub(crate) mod bound;
 pub(crate) mod clock;
+mod door;
 pub(crate) mod driver;
 pub(crate) mod kernel;
 pub(crate) mod kill;
@@ -29,18 +30,21 @@ pub(crate) mod wait;
 #[cfg(test)]
 mod tests;
 
+use door::with_scheduler;
+pub(crate) use door::{
+    current, current_in_panic, deadline_after, deadline_at, in_panic_hook, is_current_killed,
+    is_in_task, is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now,
+    outside, panic_joined, set_forbidden, wake_all, with_kernel,
+};
+
 use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
 use driver::Driver;
 use kernel::{Kernel, NOBODY, Remains};
-use kill::Killed;
 use ready::Entry;
 use roster::Roster;
 use std::cell::{Cell, RefCell};
-use std::panic::Location;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
-use task::{Body, Fate, Flags, KillNote, TaskId};
-use wait::{Wait, WaitQueue, What};
+use std::time::Duration;
+use task::{Fate, Flags, TaskId};
 
 thread_local! {
     /// The scheduler that runs on this OS thread. Constant for the whole of a run.
@@ -371,99 +375,6 @@ impl Drop for Bomb {
     }
 }
 
-// ── the door ─────────────────────────────────────────────────────────────────────────────────
-
-/// Whether a scheduler runs on this OS thread.
-pub(crate) fn is_running() -> bool {
-    CURRENT.with(|current| current.is_set())
-}
-
-#[inline(always)]
-fn with_scheduler<R>(look: impl FnOnce(Option<&Scheduler>) -> R) -> R {
-    CURRENT.with(|current| current.with(look))
-}
-
-#[inline(always)]
-pub(crate) fn with_kernel<R>(transition: impl FnOnce(&mut Kernel) -> R) -> R {
-    with_scheduler(|scheduler| match scheduler {
-        Some(scheduler) => scheduler.kernel(transition),
-        None => no_scheduler(),
-    })
-}
-
-#[cold]
-#[inline(never)]
-fn no_scheduler() -> ! {
-    panic!(
-        "maypole: a blocking call outside of maypole::run; wrap main in maypole::run(|| ...) \
-         to give it a scheduler"
-    );
-}
-
-/// Refuses a call that needs a task.
-#[cold]
-#[inline(never)]
-pub(crate) fn outside(wait: Wait) -> ! {
-    panic!(
-        "maypole: {call} at {at} is outside of maypole::run; wrap main in maypole::run(|| ...) \
-         to give it a scheduler",
-        call = wait.what,
-        at = wait.at
-    );
-}
-
-/// Adds a task, and runs it nested on the running one if it goes first. The caller keeps a
-/// reference to `body`, so that its captures are never dropped in here. `admitted` learns the
-/// identity before the task can run.
-///
-/// # Errors
-///
-/// The limit that stands against one more stack.
-#[inline]
-pub(crate) fn launch(
-    body: Rc<dyn Body>,
-    traits: Traits,
-    first: First,
-    admitted: impl FnOnce(TaskId),
-) -> Result<TaskId, StackLimit> {
-    let site = body.about().site;
-    let nested = first == First::Child && may_nest(site);
-    let id = with_scheduler(|scheduler| {
-        let Some(scheduler) = scheduler else {
-            no_scheduler()
-        };
-        let class = scheduler.roster.class_of(traits.stack_size);
-        scheduler.roster.reserve(class)?;
-        body.about().class.set(class);
-        Ok(scheduler.kernel(|kernel| {
-            let id = kernel.insert(body, traits.flags, turn(site));
-            if !nested {
-                kernel.make_ready(id.slot);
-            }
-            id
-        }))
-    })?;
-    admitted(id);
-    if nested {
-        run_nested(id);
-    }
-    Ok(id)
-}
-
-/// A nested first turn is a call that may park: its kill check and its budget come before any
-/// effect. In a destructor that runs while unwinding, and outside of a task, there is none.
-#[inline]
-fn may_nest(site: &'static Location<'static>) -> bool {
-    if std::thread::panicking() || !is_in_task() {
-        return false;
-    }
-    park::enter(Wait {
-        what: What::Nest,
-        at: site,
-    });
-    true
-}
-
 /// Resumes a new task on the stack of the running one, until it first parks or yields.
 #[inline]
 fn run_nested(id: TaskId) {
@@ -496,163 +407,4 @@ fn run_nested(id: TaskId) {
             Signal::Yielded | Signal::Parked => {}
         }
     });
-}
-
-#[inline(always)]
-fn turn(at: &'static Location<'static>) -> Wait {
-    Wait {
-        what: What::Turn,
-        at,
-    }
-}
-
-/// Whether the running code belongs to a task.
-#[inline(always)]
-pub(crate) fn is_in_task() -> bool {
-    coroutine::attention() != coroutine::OUTSIDE
-}
-
-/// Whether a kill of the running task is pending, no shield being open.
-#[inline(always)]
-pub(crate) fn is_kill_pending() -> bool {
-    coroutine::attention() != 0 && is_current_killed()
-}
-
-/// Whether the running task was killed.
-#[inline(never)]
-pub(crate) fn is_current_killed() -> bool {
-    with_kernel(|kernel| {
-        kernel.tasks[kernel.current as usize]
-            .flags
-            .has(Flags::KILLED)
-    })
-}
-
-/// The running task, if any.
-pub(crate) fn current() -> Option<(TaskId, Rc<dyn Body>)> {
-    if !is_in_task() {
-        return None;
-    }
-    Some(with_kernel(|kernel| {
-        let slot = kernel.current;
-        (kernel.id(slot), kernel.tasks[slot as usize].body.clone())
-    }))
-}
-
-/// The running task, for the panic hook: a panic inside the kernel, which is about to abort the
-/// process, finds none.
-pub(crate) fn current_in_panic() -> Option<(TaskId, Rc<dyn Body>)> {
-    let free = with_scheduler(|scheduler| scheduler?.kernel.try_borrow_mut().ok().map(drop));
-    free.and_then(|()| current())
-}
-
-/// Kills the task that `id` names, if it lives; the first kill is the one that is remembered.
-pub(crate) fn kill(id: TaskId, reason: &str, at: &'static Location<'static>) -> Option<Killed> {
-    if !is_running() {
-        return None;
-    }
-    let victim = with_kernel(|kernel| kernel.find(id).map(|task| task.body.clone()))?;
-    victim.about().note_kill(|| KillNote {
-        by: current().map(|(_, killer)| killer.about().name().to_string()),
-        at,
-        reason: reason.to_string(),
-        caught: None,
-    });
-    with_kernel(|kernel| kernel.find(id).is_some().then(|| kernel.kill(id.slot)))
-}
-
-/// Wakes everybody in the queue, in order.
-#[inline(always)]
-pub(crate) fn wake_all(queue: &WaitQueue, token: usize) {
-    if queue.was_used() && is_running() {
-        wake_registered(queue, token);
-    }
-}
-
-#[inline(never)]
-fn wake_registered(queue: &WaitQueue, token: usize) {
-    with_kernel(|kernel| while kernel.wake_one(queue, token).is_some() {});
-}
-
-fn forget_queue(queue: &WaitQueue) {
-    with_scheduler(|scheduler| {
-        if let Some(scheduler) = scheduler {
-            scheduler.kernel(|kernel| kernel.forget_queue(queue));
-        }
-    });
-}
-
-/// The deadline that lies `duration` from now, on the scheduler's clock; `None` is never.
-#[inline]
-pub(crate) fn deadline_after(duration: Duration) -> Option<u64> {
-    with_kernel(|kernel| clock::after(kernel.clock.now(), duration))
-}
-
-pub(crate) fn deadline_at(at: Instant) -> u64 {
-    with_kernel(|kernel| kernel.clock.nanoseconds(at))
-}
-
-/// The time on the scheduler's clock, on the system's outside of a run.
-pub(crate) fn now() -> Instant {
-    with_scheduler(|scheduler| match scheduler {
-        Some(scheduler) => scheduler.kernel(|kernel| kernel.clock.instant()),
-        None => clock::Clock::real().instant(),
-    })
-}
-
-/// Keeps a panic until somebody joins its task.
-pub(crate) fn keep_panic(panic: UnjoinedPanic) {
-    with_scheduler(|scheduler| {
-        if let Some(scheduler) = scheduler {
-            scheduler.panics.borrow_mut().push(panic);
-        }
-    });
-}
-
-/// The panic of this task was received by somebody.
-pub(crate) fn panic_joined(id: TaskId) {
-    with_scheduler(|scheduler| {
-        if let Some(scheduler) = scheduler {
-            scheduler.panics.borrow_mut().retain(|panic| panic.id != id);
-        }
-    });
-}
-
-/// Runs `body`, the panic hook's, so that parking inside is refused.
-pub(crate) fn mark_panic_hook<R>(body: impl FnOnce() -> R) -> R {
-    let outer = IN_PANIC_HOOK.replace(true);
-    let result = body();
-    IN_PANIC_HOOK.set(outer);
-    result
-}
-
-fn in_panic_hook() -> bool {
-    IN_PANIC_HOOK.get()
-}
-
-/// Forbids or allows the running task to park; tells what held before.
-pub(crate) fn set_forbidden(forbidden: bool) -> bool {
-    with_kernel(|kernel| {
-        let slot = kernel.current;
-        let flags = &mut kernel.tasks[slot as usize].flags;
-        let before = flags.has(Flags::FORBIDDEN);
-        match forbidden {
-            true => flags.set(Flags::FORBIDDEN),
-            false => flags.clear(Flags::FORBIDDEN),
-        }
-        kernel.update_attention(slot);
-        before
-    })
-}
-
-#[cold]
-#[inline(never)]
-fn forbidden(wait: Wait) -> ! {
-    let place = current()
-        .and_then(|(_, body)| body.about().more_if_any()?.forbidden_at.get())
-        .map_or(String::new(), |at| format!(" entered at {at}"));
-    panic!(
-        "maypole: {} at {} inside task::no_yield{place}",
-        wait.what, wait.at
-    );
 }

@@ -115,7 +115,7 @@ pub(crate) fn heed(wait: Wait) {
         return;
     }
     if bits & attention::FORBID != 0 {
-        super::forbidden(wait);
+        super::door::forbidden(wait);
     }
     if bits & attention::KILL != 0 {
         raise_kill(wait);
@@ -146,7 +146,8 @@ pub(crate) fn park(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -
 #[inline(never)]
 fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> bool {
     let unwinding = std::thread::panicking();
-    if unwinding {
+    // Also a call that was woken for nothing and waits again: a kill may have come meanwhile.
+    if unwinding || coroutine::attention() != 0 {
         heed(wait);
     }
     coroutine::refill();

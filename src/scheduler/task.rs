@@ -297,6 +297,12 @@ impl Task {
         self.shields == 0
     }
 
+    /// Whether its timers keep the run alive. Those of a daemon do not, until it was killed and
+    /// only needs them for its cleanup.
+    pub(super) fn is_vital(&self) -> bool {
+        !self.flags.has(Flags::DAEMON) || self.flags.has(Flags::KILLED)
+    }
+
     /// How often its kill was raised.
     pub(crate) fn raises(&self) -> u8 {
         let more = self.body.about().more_if_any();

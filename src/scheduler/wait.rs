@@ -103,7 +103,7 @@ impl Drop for WaitQueue {
     #[inline]
     fn drop(&mut self) {
         if self.was_used() {
-            super::forget_queue(self);
+            super::door::forget_queue(self);
         }
     }
 }

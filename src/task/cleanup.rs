@@ -1,5 +1,6 @@
 //! What a destructor runs while its task unwinds, when that may fail or be interrupted by itself.
 use crate::coroutine;
+use crate::scheduler;
 use crate::scheduler::kill::Shield;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -8,6 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[cold]
 #[inline(never)]
 pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
+    if scheduler::in_panic_hook() {
+        // Nothing unwinds yet, and with the count hidden a park would not be refused.
+        return f();
+    }
     let _shield = Shield::open();
     let levels = coroutine::hide_panics();
     let result = catch_unwind(AssertUnwindSafe(f));

@@ -15,13 +15,21 @@ use std::time::Duration;
 
 #[test]
 fn a_kill_while_the_budget_makes_a_task_yield_unwinds_it_before_the_park() {
-    run(|| {
-        // A task's first call that may wait finds no budget, and yields.
-        let child = spawn(task::park);
-        yield_now();
-        assert_eq!(child.kill("now"), Killed::Ready);
-        assert!(child.join().unwrap_err().is_killed());
-    });
+    // At some number of calls that did not wait, the one that waits is what the budget stops.
+    for calls in 0..300 {
+        run(|| {
+            let child = spawn(move || {
+                for _ in 0..calls {
+                    task::current().unpark();
+                    task::park();
+                }
+                task::park();
+            });
+            yield_now();
+            child.kill("now");
+            assert!(child.join().unwrap_err().is_killed());
+        });
+    }
 }
 
 /// Is not content with the first wake.
@@ -103,14 +111,17 @@ fn a_scope_waits_for_the_destructors_of_its_daemons() {
     let ended = Rc::new(Cell::new(false));
     let theirs = ended.clone();
     let result = Builder::new().clock(Clock::Virtual).run(move || {
-        scope(|s| {
-            let slow = Slow(theirs);
-            s.spawn_daemon(move || {
-                let _slow = slow;
-                task::park();
+        let owner = spawn(|| {
+            scope(|s| {
+                let slow = Slow(theirs);
+                s.spawn_daemon(move || {
+                    let _slow = slow;
+                    task::park();
+                });
+                yield_now();
             });
-            yield_now();
         });
+        owner.join().unwrap();
     });
     result.unwrap();
     assert!(ended.get());
