@@ -3,7 +3,7 @@
 //! The three uses of yield that Beazley tells apart (2009): giving out the items of an iteration,
 //! taking in values that are sent, and handing a request to whoever runs the generator. "Do not
 //! mix them in one generator."
-use crate::coroutine::{self, Producer, Suspender};
+use crate::coroutine::{self, Extent, Producer, Suspender};
 use crate::scheduler::kill::Shield;
 use crate::scheduler::wait::{Wait, What};
 use crate::scheduler::{self, park};
@@ -381,11 +381,11 @@ impl<Y, R, S> Core<'_, Y, R, S> {
     #[cold]
     fn close_at_drop(&mut self) {
         if cfg!(panic = "unwind") && self.close().is_err() {
-            eprintln!(
+            coroutine::say(format_args!(
                 "maypole: the generator made at {} ignored its close and yielded again; its stack \
                  is leaked",
                 self.mailbox().site
-            );
+            ));
         }
     }
 }
@@ -640,10 +640,12 @@ pub fn scoped<'env, Y, R, S, T>(
 ) -> T {
     let site = Location::caller();
     if scheduler::is_in_task() {
-        park::enter(Wait {
+        let wait = Wait {
             what: What::Turn,
             at: site,
-        });
+        };
+        park::enter(wait);
+        park::ask(wait);
     }
     let mut generator = ScopedGenerator(Core::new(STACK_SIZE, site, body), PhantomData);
     let result = catch_unwind(AssertUnwindSafe(|| driver(&mut generator)));
@@ -663,16 +665,26 @@ pub fn scoped<'env, Y, R, S, T>(
 }
 
 fn close_for_good<Y, R, S>(core: &mut Core<'_, Y, R, S>) {
+    let _extent = Extent::enter();
     let _shield = Shield::open();
+    let mut panic = None;
     for _ in 0..CLOSES {
-        if core.close().is_ok() {
-            return;
+        // A panic may be the body's, or of the destructor of something that was yielded or sent:
+        // only the coroutine knows whether the body has ended.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| core.close())) {
+            match panic {
+                None => panic = Some(payload),
+                Some(_) => std::mem::forget(payload),
+            }
+        }
+        if !core.is_suspended() {
+            return panic.map_or((), |payload| resume_unwind(payload));
         }
     }
-    eprintln!(
+    coroutine::say(format_args!(
         "maypole: fatal: the scoped generator made at {} ignored its close {CLOSES} times; what it \
          borrows would be gone",
         core.mailbox().site
-    );
+    ));
     std::process::abort();
 }

@@ -194,7 +194,7 @@ impl Builder {
                     flags: Flags::default().with(Flags::SCOPED),
                 };
                 match scheduler::launch(body, traits, First::Parent, |_| ()) {
-                    Ok(id) => Run::new(&scheduler, id).drive_drive_to_the_end(),
+                    Ok(id) => Run::new(&scheduler, id, options.max_turns).drive_drive_to_the_end(),
                     Err(limit) => {
                         packet.withdraw();
                         Some(RunError::Stacks(Report::new(format!(
@@ -235,12 +235,12 @@ impl Builder {
         (result, trouble, panics): (
             Option<Result<T, JoinError>>,
             Option<RunError>,
-            Vec<scheduler::UnjoinedPanic>,
+            scheduler::UnjoinedPanics,
         ),
     ) -> Result<T, RunError> {
-        let unjoined = (!panics.is_empty()).then(|| report::unjoined(&panics));
+        let unjoined = report::unjoined(&panics);
         if let Some(report) = &unjoined {
-            eprintln!("{report}");
+            coroutine::say(format_args!("{report}"));
         }
         if let Some(trouble) = trouble {
             return Err(trouble);
@@ -263,16 +263,20 @@ impl Builder {
                 "random" => {
                     self.seed = random_seed();
                     let seed = self.seed;
-                    eprintln!("maypole: MAYPOLE_SEED=random: the seed of this run is {seed}");
+                    coroutine::say(format_args!(
+                        "maypole: MAYPOLE_SEED=random: the seed of this run is {seed}"
+                    ));
                 }
                 digits => match digits.parse() {
                     Ok(seed) => {
                         self.seed = seed;
-                        eprintln!("maypole: MAYPOLE_SEED={seed}: tasks are chosen by this seed");
+                        coroutine::say(format_args!(
+                            "maypole: MAYPOLE_SEED={seed}: tasks are chosen by this seed"
+                        ));
                     }
-                    Err(_) => eprintln!(
+                    Err(_) => coroutine::say(format_args!(
                         "maypole: MAYPOLE_SEED={value} is ignored: a number or random is expected"
-                    ),
+                    )),
                 },
             }
         }
@@ -280,9 +284,13 @@ impl Builder {
             match value.as_str() {
                 "virtual" => {
                     self.clock = Clock::Virtual;
-                    eprintln!("maypole: MAYPOLE_CLOCK=virtual: sleeping takes no time");
+                    coroutine::say(format_args!(
+                        "maypole: MAYPOLE_CLOCK=virtual: sleeping takes no time"
+                    ));
                 }
-                _ => eprintln!("maypole: MAYPOLE_CLOCK={value} is ignored: virtual is expected"),
+                _ => coroutine::say(format_args!(
+                    "maypole: MAYPOLE_CLOCK={value} is ignored: virtual is expected"
+                )),
             }
         }
         self
@@ -294,9 +302,9 @@ fn audits() -> bool {
     match variable("MAYPOLE_AUDIT").as_deref() {
         Some("0") => false,
         Some(_) => {
-            eprintln!(
+            coroutine::say(format_args!(
                 "maypole: MAYPOLE_AUDIT: parks look for callers that must not be interleaved"
-            );
+            ));
             true
         }
         None => cfg!(debug_assertions),
@@ -362,22 +370,32 @@ impl fmt::Display for RunError {
 
 impl Error for RunError {}
 
+/// Enough for any cleanup, and soon over for tasks that spin under a shield.
+const LEAST_TURNS_TO_DIE: u64 = 1_000_000;
+
 /// A run under way.
 struct Run<'a> {
     scheduler: &'a Scheduler,
     main: TaskId,
     at: &'static Location<'static>,
     driver: Box<dyn Driver>,
+    /// Turns that the tasks get to die in, where turns are limited at all.
+    turns_to_die: u64,
 }
 
 impl<'a> Run<'a> {
-    fn new(scheduler: &'a Scheduler, main: TaskId) -> Self {
+    fn new(scheduler: &'a Scheduler, main: TaskId, max_turns: u64) -> Self {
+        let turns_to_die = match max_turns {
+            u64::MAX => u64::MAX,
+            limited => limited.max(LEAST_TURNS_TO_DIE),
+        };
         scheduler.watch(main);
         Run {
             scheduler,
             main,
             at: Location::caller(),
             driver: Box::new(Sleeper),
+            turns_to_die,
         }
     }
 
@@ -436,7 +454,7 @@ impl<'a> Run<'a> {
             RunError::Panicked(_) => "a task panicked",
         };
         self.scheduler.kernel(|kernel| {
-            kernel.limit_turns(u64::MAX);
+            kernel.limit_turns(self.turns_to_die);
             kernel.killing = true;
         });
         // Main is the first that was spawned.
@@ -453,8 +471,10 @@ impl<'a> Run<'a> {
         match self.scheduler.drive(&mut *self.driver) {
             Stop::Watched => {}
             _ => {
-                eprintln!("{trouble}");
-                eprintln!("maypole: main cannot be ended, what it borrows may still be in use");
+                coroutine::say(format_args!("{trouble}"));
+                coroutine::say(format_args!(
+                    "maypole: main cannot be ended, what it borrows may still be in use"
+                ));
                 std::process::abort();
             }
         }
@@ -463,7 +483,7 @@ impl<'a> Run<'a> {
     /// Kills the tasks that are left, one after another, and waits for them.
     fn kill_the_rest(&mut self) {
         self.scheduler.kernel(|kernel| {
-            kernel.limit_turns(u64::MAX);
+            kernel.limit_turns(self.turns_to_die);
             kernel.hold_ready();
             (kernel.ending, kernel.killing) = (true, true);
         });
@@ -514,10 +534,10 @@ impl<'a> Run<'a> {
             Stop::Hopeless if self.has_unkilled() => false,
             Stop::Deadlock | Stop::Hopeless | Stop::Turns | Stop::Stacks(_) => {
                 let left = self.scheduler.kernel(|kernel| kernel.snapshot());
-                eprintln!(
+                coroutine::say(format_args!(
                     "{}",
                     report::stuck("these tasks would not die and are leaked", &left)
-                );
+                ));
                 self.scheduler.leak_all();
                 true
             }

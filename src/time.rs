@@ -52,11 +52,12 @@ pub fn now() -> Instant {
 #[inline(always)]
 #[track_caller]
 pub fn sleep(duration: Duration) {
-    if duration.is_zero() && scheduler::is_in_task() {
-        return park::yield_now();
-    }
     let wait = wait(Location::caller());
+    if duration.is_zero() {
+        return park::yield_as(wait);
+    }
     park::enter(wait);
+    park::ask(wait);
     park::park(&[], scheduler::deadline_after(duration), wait);
 }
 
@@ -77,11 +78,12 @@ pub fn sleep(duration: Duration) {
 #[inline(always)]
 #[track_caller]
 pub fn sleep_until(deadline: Instant) {
-    if scheduler::is_in_task() && deadline <= now() {
-        return park::yield_now();
-    }
     let wait = wait(Location::caller());
+    if deadline <= now() {
+        return park::yield_as(wait);
+    }
     park::enter(wait);
+    park::ask(wait);
     park::park(&[], Some(scheduler::deadline_at(deadline)), wait);
 }
 

@@ -271,3 +271,10 @@ pub(crate) fn refill() {
 pub(crate) fn depth() -> usize {
     (RUNNING.get() as usize).wrapping_sub(stack::stack_pointer())
 }
+
+/// Writes a line to stderr. `eprintln!` panics when stderr is a broken pipe, and whoever says
+/// something here is in no state to panic.
+pub(crate) fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

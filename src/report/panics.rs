@@ -1,7 +1,8 @@
 //! Panics: where they happened, and those that nobody joined.
 use super::Report;
+use crate::coroutine::say;
 use crate::scheduler::task::{PanicNote, PanicPlace};
-use crate::scheduler::{self, UnjoinedPanic};
+use crate::scheduler::{self, UnjoinedPanics};
 use std::backtrace::Backtrace;
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
@@ -34,10 +35,10 @@ fn note(info: &PanicHookInfo<'_>) {
     if !main {
         let site = about.site;
         let (file, line) = (site.file(), site.line());
-        eprintln!(
+        say(format_args!(
             "maypole: task '{}' ({id}, spawned at {file}:{line}) panics:",
             about.name()
-        );
+        ));
     }
     if let (Some(location), Ok(mut note)) = (info.location(), about.more().panic.try_borrow_mut()) {
         *note = Some(PanicNote {
@@ -47,6 +48,7 @@ fn note(info: &PanicHookInfo<'_>) {
                 column: location.column(),
             },
             backtrace: Backtrace::capture(),
+            message: info.payload_as_str().map(str::to_string),
         });
     }
 }
@@ -54,19 +56,19 @@ fn note(info: &PanicHookInfo<'_>) {
 /// More panics than this are only counted.
 const SHOWN: usize = 12;
 
-/// Names the panics that nobody joined.
-pub(crate) fn unjoined(panics: &[UnjoinedPanic]) -> Report {
-    let count = match panics.len() {
-        1 => "1 task panicked".to_string(),
-        count => format!("{count} tasks panicked"),
+/// Names the panics that nobody joined, if there are any.
+pub(crate) fn unjoined(panics: &UnjoinedPanics) -> Option<Report> {
+    let mut text = match panics.count() {
+        0 => return None,
+        1 => "maypole: finished; 1 task panicked and nobody joined it:".to_string(),
+        count => format!("maypole: finished; {count} tasks panicked and nobody joined them:"),
     };
-    let mut text = format!("maypole: finished; {count} and nobody joined it:");
-    for panic in panics.iter().take(SHOWN) {
+    for panic in panics.first().iter().take(SHOWN) {
         text.push_str("\n  ");
         text.push_str(&panic.text);
     }
-    if panics.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", panics.len() - SHOWN));
+    if panics.count() > SHOWN {
+        text.push_str(&format!("\n  and {} more", panics.count() - SHOWN));
     }
-    Report::new(text)
+    Some(Report::new(text))
 }

@@ -96,10 +96,12 @@ pub(super) fn may_nest(site: &'static Location<'static>) -> bool {
     if std::thread::panicking() || !is_in_task() {
         return false;
     }
-    park::enter(Wait {
+    let wait = Wait {
         what: What::Nest,
         at: site,
-    });
+    };
+    park::enter(wait);
+    park::ask(wait);
     true
 }
 
@@ -209,7 +211,7 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn keep_panic(panic: UnjoinedPanic) {
     with_scheduler(|scheduler| {
         if let Some(scheduler) = scheduler {
-            scheduler.panics.borrow_mut().push(panic);
+            scheduler.panics.borrow_mut().keep(panic);
         }
     });
 }
@@ -218,7 +220,7 @@ pub(crate) fn keep_panic(panic: UnjoinedPanic) {
 pub(crate) fn panic_joined(id: TaskId) {
     with_scheduler(|scheduler| {
         if let Some(scheduler) = scheduler {
-            scheduler.panics.borrow_mut().retain(|panic| panic.id != id);
+            scheduler.panics.borrow_mut().forget(id);
         }
     });
 }
@@ -235,19 +237,50 @@ pub(crate) fn in_panic_hook() -> bool {
     IN_PANIC_HOOK.get()
 }
 
-/// Forbids or allows the running task to park; tells what held before.
-pub(crate) fn set_forbidden(forbidden: bool) -> bool {
-    with_kernel(|kernel| {
-        let slot = kernel.current;
-        let flags = &mut kernel.tasks[slot as usize].flags;
+/// A time in which one task may not park, or may again inside of such a time.
+pub(crate) struct Ban {
+    task: TaskId,
+    before: bool,
+}
+
+impl Ban {
+    /// Begins one for the running task; `None` outside of a task.
+    pub(crate) fn begin(forbidden: bool) -> Option<Ban> {
+        is_in_task().then(|| {
+            with_kernel(|kernel| {
+                let task = kernel.id(kernel.current);
+                Ban {
+                    task,
+                    before: kernel.set_forbidden(task, forbidden),
+                }
+            })
+        })
+    }
+}
+
+impl Drop for Ban {
+    fn drop(&mut self) {
+        // The task may be gone: a foreign coroutine can carry this elsewhere.
+        if is_running() {
+            with_kernel(|kernel| kernel.set_forbidden(self.task, self.before));
+        }
+    }
+}
+
+impl Kernel {
+    fn set_forbidden(&mut self, id: TaskId, forbidden: bool) -> bool {
+        if self.find(id).is_none() {
+            return false;
+        }
+        let flags = &mut self.tasks[id.slot as usize].flags;
         let before = flags.has(Flags::FORBIDDEN);
         match forbidden {
             true => flags.set(Flags::FORBIDDEN),
             false => flags.clear(Flags::FORBIDDEN),
         }
-        kernel.update_attention(slot);
+        self.update_attention(id.slot);
         before
-    })
+    }
 }
 
 #[cold]

@@ -96,7 +96,8 @@ impl Kernel {
             paused: 0,
             run,
             next_serial: 1,
-            bound_serial: 0,
+            // Unlike those of other runs, into which a foreign coroutine may carry an unwind.
+            bound_serial: u64::from(run) << 32,
         }
     }
 

@@ -100,6 +100,10 @@ impl Kernel {
         if paused {
             self.lift_pause(slot);
         }
+        // Held back at the end of the run: whoever kills it may be waiting for it.
+        if self.ending && self.tasks[slot as usize].state == State::Held {
+            self.make_ready(slot);
+        }
         if answer == Killed::Parked {
             let task = &self.tasks[slot as usize];
             let caught = task.wait;
@@ -146,9 +150,8 @@ impl Kernel {
         }
     }
 
-    /// Whoever has a turn may not be abandoned and has swallowed its kills, and nobody else will
-    /// ever have one.
-    pub(super) fn is_hopeless(&mut self) -> bool {
+    /// Whoever has a turn may not be abandoned and has swallowed its kills.
+    pub(super) fn is_hopeless(&self) -> bool {
         let swallows = |task: &Task| task.flags.has(Flags::SCOPED) && task.raises() >= RAISES;
         let mut active = self
             .tasks
@@ -156,7 +159,7 @@ impl Kernel {
             .map(|(_, task)| task)
             .filter(|task| task.state == State::Active)
             .peekable();
-        active.peek().is_some() && active.all(swallows) && self.next_deadline().is_none()
+        active.peek().is_some() && active.all(swallows)
     }
 }
 
@@ -177,7 +180,13 @@ pub(super) fn raise_kill(wait: Wait) -> ! {
     });
     match give_up {
         None => {}
-        Some(true) => park::leave_for_ever(),
+        Some(true) => {
+            let scopes = super::current().map(|(_, body)| body.about().more().scopes.take());
+            for scope in scopes.into_iter().flatten() {
+                scope.owner_abandoned(wait.at);
+            }
+            park::leave_for_ever()
+        }
         // It may not be abandoned, since others borrow from its stack or it from others': it goes
         // on, and the others get a turn between two raises.
         Some(false) => park::step_aside(),
@@ -206,6 +215,12 @@ pub(crate) fn check_killed(wait: Wait) {
             }
         });
     }
+    raise_if_pending(wait);
+}
+
+/// The same, for a call that was woken for nothing and is about to wait again: nothing is lost.
+#[inline]
+pub(crate) fn raise_if_pending(wait: Wait) {
     let pending = coroutine::attention() & (attention::KILL | attention::BOUND);
     if pending != 0 && !std::thread::panicking() {
         raise_pending(pending, wait);
@@ -229,13 +244,15 @@ impl Shield {
         if coroutine::attention() == coroutine::OUTSIDE {
             return None;
         }
-        Some(with_kernel(|kernel| {
+        let opened = with_kernel(|kernel| {
             let id = kernel.id(kernel.current);
-            kernel.change_shields(id, |shields| {
-                shields.checked_add(1).expect("fewer than 65,536 shields")
-            });
-            Shield(id)
-        }))
+            let room = kernel.tasks[id.slot as usize].shields < u16::MAX;
+            if room {
+                kernel.change_shields(id, |shields| shields + 1);
+            }
+            room.then(|| Shield(id))
+        });
+        Some(opened.expect("maypole: a task may open 65,535 shields within each other"))
     }
 }
 

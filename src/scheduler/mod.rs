@@ -25,6 +25,7 @@ mod roster;
 pub(crate) mod snapshot;
 pub(crate) mod task;
 pub(crate) mod timers;
+mod unjoined;
 pub(crate) mod wait;
 
 #[cfg(test)]
@@ -32,9 +33,9 @@ mod tests;
 
 use door::with_scheduler;
 pub(crate) use door::{
-    current, current_in_panic, deadline_after, deadline_at, in_panic_hook, is_current_killed,
+    Ban, current, current_in_panic, deadline_after, deadline_at, in_panic_hook, is_current_killed,
     is_in_task, is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now,
-    outside, panic_joined, set_forbidden, wake_all, with_kernel,
+    outside, panic_joined, wake_all, with_kernel,
 };
 
 use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
@@ -45,6 +46,7 @@ use roster::Roster;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 use task::{Fate, Flags, TaskId};
+pub(crate) use unjoined::{UnjoinedPanic, UnjoinedPanics};
 
 thread_local! {
     /// The scheduler that runs on this OS thread. Constant for the whole of a run.
@@ -64,15 +66,8 @@ pub(crate) struct Scheduler {
     /// The task whose end stops the loop.
     watched: Cell<u64>,
     /// Panics that nobody has joined yet.
-    panics: RefCell<Vec<UnjoinedPanic>>,
+    panics: RefCell<UnjoinedPanics>,
     slack: Cell<Duration>,
-}
-
-/// A panic that may have to be named at the end of the run.
-#[derive(Clone, Debug)]
-pub(crate) struct UnjoinedPanic {
-    pub(crate) id: TaskId,
-    pub(crate) text: String,
 }
 
 /// Why the loop came back.
@@ -117,7 +112,7 @@ impl Scheduler {
             starved: RefCell::new(Vec::new()),
             refusal: RefCell::new(None),
             watched: Cell::new(0),
-            panics: RefCell::new(Vec::new()),
+            panics: RefCell::default(),
             slack: Cell::new(Duration::ZERO),
         }
     }
@@ -146,7 +141,7 @@ impl Scheduler {
         self.watched.set(id.serial);
     }
 
-    pub(crate) fn take_panics(&self) -> Vec<UnjoinedPanic> {
+    pub(crate) fn take_panics(&self) -> UnjoinedPanics {
         self.panics.take()
     }
 
@@ -213,13 +208,27 @@ impl Scheduler {
                 kernel.expire();
                 kernel.killing && kernel.is_hopeless()
             }) {
-                return Err(Stop::Hopeless);
+                self.leave_swallowers_behind()?;
             }
         }
         match self.kernel(|kernel| kernel.choose()) {
             Some(entry) => Ok(Some(entry)),
             None => self.idle(driver).map(|()| None),
         }
+    }
+
+    /// Only tasks have turns that swallow their kills: lets time pass for the others, on virtual
+    /// time, where it would stand still.
+    #[cold]
+    fn leave_swallowers_behind(&self) -> Result<(), Stop> {
+        self.kernel(|kernel| {
+            let Some(deadline) = kernel.next_deadline() else {
+                return Err(Stop::Hopeless);
+            };
+            kernel.clock.jump_to(deadline);
+            kernel.expire();
+            Ok(())
+        })
     }
 
     /// Nobody is ready: waits for the next deadline or the outside world.
@@ -243,7 +252,7 @@ impl Scheduler {
             }
             Some(deadline) if deadline > now => {
                 let left = Duration::from_nanos(deadline - now);
-                driver.wait(Some(left + self.slack.get()));
+                driver.wait(Some(left.saturating_add(self.slack.get())));
             }
             Some(_) => {}
             None if driver.can_wake() => driver.wait(None),
@@ -368,9 +377,9 @@ struct Bomb;
 impl Drop for Bomb {
     #[cold]
     fn drop(&mut self) {
-        eprintln!(
+        coroutine::say(format_args!(
             "maypole: internal error: a panic inside the scheduler; this is a bug in maypole"
-        );
+        ));
         std::process::abort();
     }
 }

@@ -62,15 +62,23 @@ pub fn yield_now() {
 #[cold]
 #[inline(never)]
 fn yield_slowly(at: &'static Location<'static>) {
-    heed(Wait {
+    yield_as(Wait {
         what: What::Turn,
         at,
     });
+}
+
+/// Yields on behalf of a call that has nothing to wait for.
+pub(crate) fn yield_as(wait: Wait) {
+    if coroutine::attention() != 0 {
+        heed(wait);
+    }
+    ask(wait);
     suspend_counted(Signal::Yielded);
 }
 
-/// What a parking call does first: raises a pending kill or bound, refuses where parking is
-/// forbidden, and yields when the task has done many calls that did not wait.
+/// What a parking call does first: raises a pending kill or bound, and yields when the task has
+/// done many calls that did not wait.
 #[inline(always)]
 pub(crate) fn enter(wait: Wait) {
     if coroutine::attention() != 0 {
@@ -85,10 +93,11 @@ pub(crate) fn enter(wait: Wait) {
 #[cold]
 #[inline(never)]
 fn give_way(wait: Wait) {
-    coroutine::refill();
-    if std::thread::panicking() {
+    let forbidden = coroutine::attention() & attention::FORBID != 0;
+    if forbidden || std::thread::panicking() {
         return;
     }
+    coroutine::refill();
     coroutine::suspend(Signal::Yielded);
     // A kill may have come meanwhile, and the call is about to wait.
     if coroutine::attention() != 0 {
@@ -96,7 +105,7 @@ fn give_way(wait: Wait) {
     }
 }
 
-/// Looks at everything that may stand against a park here.
+/// Raises what is pending for the task.
 #[cold]
 #[inline(never)]
 pub(crate) fn heed(wait: Wait) {
@@ -106,16 +115,7 @@ pub(crate) fn heed(wait: Wait) {
     }
     if std::thread::panicking() {
         // A second unwind would abort the process: no kill and no bound in a destructor.
-        if in_panic_hook() {
-            panic!(
-                "maypole: {} inside the panic hook, at {}",
-                wait.what, wait.at
-            );
-        }
         return;
-    }
-    if bits & attention::FORBID != 0 {
-        super::door::forbidden(wait);
     }
     if bits & attention::KILL != 0 {
         raise_kill(wait);
@@ -123,13 +123,44 @@ pub(crate) fn heed(wait: Wait) {
     if bits & attention::BOUND != 0 {
         raise_bound();
     }
+}
+
+/// What a call does that is about to wait or to yield: refuses where that must not be.
+#[inline(always)]
+pub(crate) fn ask(wait: Wait) {
+    if coroutine::attention() & (attention::FORBID | attention::AUDIT) != 0
+        || std::thread::panicking()
+    {
+        ask_slowly(wait);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ask_slowly(wait: Wait) {
+    if std::thread::panicking() {
+        // Everything else may wait in a destructor that runs while unwinding.
+        if in_panic_hook() {
+            // A panic in a hook shows no message of its own.
+            let (what, at) = (wait.what, wait.at);
+            crate::coroutine::say(format_args!(
+                "maypole: {what} at {at} inside the panic hook, where nothing can wait"
+            ));
+            panic!("maypole: a park inside the panic hook");
+        }
+        return;
+    }
+    let bits = coroutine::attention();
+    if bits & attention::FORBID != 0 {
+        super::door::forbidden(wait);
+    }
     if bits & attention::AUDIT != 0 {
         audit::check(wait);
     }
 }
 
 /// Parks the running task on every queue in `on`, each with what it offers to its waker, until it
-/// is woken or the time is `until`. The caller has called [`enter`].
+/// is woken or the time is `until`. The caller has called [`enter`] and [`ask`].
 ///
 /// A kill or a bound that ends the park unwinds from here.
 #[inline(always)]
@@ -146,10 +177,6 @@ pub(crate) fn park(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -
 #[inline(never)]
 fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> bool {
     let unwinding = std::thread::panicking();
-    // Also a call that was woken for nothing and waits again: a kill may have come meanwhile.
-    if unwinding || coroutine::attention() != 0 {
-        heed(wait);
-    }
     coroutine::refill();
     with_kernel(|kernel| kernel.park(on, until, wait, unwinding));
     unwinding

@@ -111,6 +111,12 @@ pub(crate) struct About {
     more: OnceCell<Box<More>>,
 }
 
+/// A scope that a task is inside of, for the day that the task is abandoned in it.
+pub(crate) trait OpenScope {
+    /// The owner will never come back: the scope's tasks serve nobody any more.
+    fn owner_abandoned(&self, at: &'static Location<'static>);
+}
+
 /// What few tasks have; most never allocate it.
 #[derive(Default)]
 pub(crate) struct More {
@@ -119,6 +125,8 @@ pub(crate) struct More {
     /// How often the kill was raised; a body that catches it 64 times is abandoned.
     pub(crate) raises: Cell<u8>,
     pub(crate) panic: RefCell<Option<PanicNote>>,
+    /// Scopes that the task is inside of.
+    pub(crate) scopes: RefCell<Vec<Rc<dyn OpenScope>>>,
     pub(crate) locals: RefCell<Vec<(usize, Rc<dyn Any>)>>,
     /// Where `no_yield` was entered.
     pub(crate) forbidden_at: Cell<Option<&'static Location<'static>>>,
@@ -138,6 +146,8 @@ pub(crate) struct KillNote {
 pub(crate) struct PanicNote {
     pub(crate) location: PanicPlace,
     pub(crate) backtrace: Backtrace,
+    /// Tells whether a payload that comes to the root is that panic's.
+    pub(crate) message: Option<String>,
 }
 
 /// A place in the source; the panic hook lends its `Location` only for the call.

@@ -41,6 +41,8 @@ enum Cause {
         backtrace: Option<Backtrace>,
         /// Behind a mutex only because the error is `Sync` and a payload is not.
         payload: Mutex<Option<Box<dyn Any + Send>>>,
+        /// Whether the run keeps it among the panics that nobody joined.
+        kept: bool,
     },
     Killed(Option<KillNote>),
     Abandoned(Option<KillNote>),
@@ -58,7 +60,9 @@ impl JoinError {
 
     #[cold]
     pub(crate) fn panicked(id: TaskId, about: &About, payload: &(dyn Any + Send)) -> Self {
+        // Another panic's, caught before, says nothing of this one.
         let note = about.more().panic.take();
+        let note = note.filter(|note| note.message.as_deref() == message_of(payload));
         let (location, backtrace) = match note {
             Some(note) => (Some(note.location), Some(note.backtrace)),
             None => (None, None),
@@ -68,6 +72,7 @@ impl JoinError {
             location,
             backtrace,
             payload: Mutex::new(None),
+            kept: false,
         };
         Self::new(id, about, cause)
     }
@@ -88,6 +93,16 @@ impl JoinError {
         if let Cause::Panicked { payload: slot, .. } = &mut self.0.cause {
             *slot = Mutex::new(Some(payload));
         }
+    }
+
+    pub(crate) fn mark_kept(&mut self) {
+        if let Cause::Panicked { kept, .. } = &mut self.0.cause {
+            *kept = true;
+        }
+    }
+
+    pub(crate) fn was_kept(&self) -> bool {
+        matches!(self.0.cause, Cause::Panicked { kept: true, .. })
     }
 
     /// Whether the task panicked.
@@ -119,9 +134,10 @@ impl JoinError {
                 payload,
                 location,
                 backtrace,
+                message,
                 ..
             } => {
-                hand_on(location, backtrace);
+                hand_on(location, backtrace, message);
                 payload
                     .into_inner()
                     .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -179,7 +195,7 @@ impl JoinError {
 
 /// Leaves the place of a panic with the running task, in case it raises the payload again: that
 /// runs no hook.
-fn hand_on(location: Option<PanicPlace>, backtrace: Option<Backtrace>) {
+fn hand_on(location: Option<PanicPlace>, backtrace: Option<Backtrace>, message: Option<String>) {
     let (Some(location), Some(backtrace)) = (location, backtrace) else {
         return;
     };
@@ -187,6 +203,7 @@ fn hand_on(location: Option<PanicPlace>, backtrace: Option<Backtrace>) {
         body.about().more().panic.replace(Some(PanicNote {
             location,
             backtrace,
+            message,
         }));
     }
 }

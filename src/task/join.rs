@@ -57,7 +57,7 @@ impl<T> Case for Join<'_, '_, T> {
         }
         Some(match self.core.packet.outcome().take() {
             Some(result) => {
-                if fate == Fate::Panicked {
+                if result.as_ref().is_err_and(JoinError::was_kept) {
                     scheduler::panic_joined(self.core.task.id());
                 }
                 result

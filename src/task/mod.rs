@@ -27,8 +27,9 @@ pub use scope::{Scope, scope};
 use crate::coroutine::Extent;
 use crate::scheduler::kill::{self, Shield};
 use crate::scheduler::wait::{Wait, WaitQueue};
-use crate::scheduler::{self, deadline_after, with_kernel};
+use crate::scheduler::{self, Ban, deadline_after, with_kernel};
 use crate::select::{Case, block_on};
+use std::cell::Cell;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -178,31 +179,25 @@ pub fn shield<T>(f: impl FnOnce() -> T) -> T {
 /// ```
 #[track_caller]
 pub fn no_yield<T>(f: impl FnOnce() -> T) -> T {
-    struct Allow {
-        forbidden: bool,
-        at: Option<&'static Location<'static>>,
+    struct Place<'a> {
+        slot: &'a Cell<Option<&'static Location<'static>>>,
+        outer: Option<&'static Location<'static>>,
     }
-    impl Drop for Allow {
+    impl Drop for Place<'_> {
         fn drop(&mut self) {
-            scheduler::set_forbidden(self.forbidden);
-            if let Some((_, body)) = scheduler::current() {
-                body.about().more().forbidden_at.set(self.at);
-            }
+            self.slot.set(self.outer);
         }
     }
     let Some((_, body)) = scheduler::current() else {
         return f();
     };
     let _extent = Extent::enter();
-    let _allow = Allow {
-        forbidden: scheduler::set_forbidden(true),
-        at: body
-            .about()
-            .more()
-            .forbidden_at
-            .replace(Some(Location::caller())),
+    let slot = &body.about().more().forbidden_at;
+    let _place = Place {
+        slot,
+        outer: slot.replace(Some(Location::caller())),
     };
-    drop(body);
+    let _ban = Ban::begin(true);
     f()
 }
 

@@ -96,6 +96,7 @@ impl<F: FnOnce() -> T, T, E: Ending> Packet<F, T, E> {
                         id,
                         text: error.to_string(),
                     });
+                    error.mark_kept();
                     error.keep(payload);
                 }
             }

@@ -14,13 +14,13 @@ use super::builder::no_stack;
 use super::handle::Task;
 use super::join::ScopedJoinHandle;
 use super::packet::{Ending, Packet, drop_quietly};
-use crate::coroutine::{Extent, StackLimit};
+use crate::coroutine::{self, Extent, StackLimit};
 use crate::scheduler::bound::BoundId;
 use crate::scheduler::kill::{self, Shield};
-use crate::scheduler::task::{About, Body, Flags, TaskId};
+use crate::scheduler::task::{About, Body, Flags, OpenScope, TaskId};
 use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::scheduler::{self, First, Traits, UnjoinedPanic, park, with_kernel};
-use crate::select::{Case, block_on};
+use crate::select::{Case, block_on, wait_out};
 use slab::Slab;
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -50,7 +50,9 @@ pub(crate) fn lend<'env, T>(borrower: impl FnOnce(&Lender<'env>) -> T) -> T {
     impl Drop for AllGone {
         fn drop(&mut self) {
             if self.0.get() != 0 {
-                eprintln!("maypole: internal error: a scope was left before its tasks were gone");
+                coroutine::say(format_args!(
+                    "maypole: internal error: a scope was left before its tasks were gone"
+                ));
                 std::process::abort();
             }
         }
@@ -116,6 +118,41 @@ struct State {
 struct Failure {
     id: TaskId,
     payload: Box<dyn Any + Send>,
+}
+
+impl OpenScope for State {
+    fn owner_abandoned(&self, at: &'static Location<'static>) {
+        self.closing.set(true);
+        self.kill_children("the task that opened its scope was abandoned", at);
+    }
+}
+
+/// The scope stands in its owner's list while this lives.
+struct Listed<'a> {
+    state: &'a Rc<State>,
+    owner: Rc<dyn Body>,
+}
+
+impl<'a> Listed<'a> {
+    fn enter(state: &'a Rc<State>) -> Self {
+        let (_, owner) = scheduler::current().expect("parking is allowed in tasks only");
+        let scope: Rc<dyn OpenScope> = state.clone();
+        owner.about().more().scopes.borrow_mut().push(scope);
+        Listed { state, owner }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let mine = Rc::as_ptr(self.state).cast::<()>();
+        let mut scopes = self.owner.about().more().scopes.borrow_mut();
+        if let Some(at) = scopes
+            .iter()
+            .rposition(|s| Rc::as_ptr(s).cast::<()>() == mine)
+        {
+            drop(scopes.remove(at));
+        }
+    }
 }
 
 impl State {
@@ -296,6 +333,7 @@ where
     };
     // Asked before the first child: at the end a refused park would be unsound.
     park::enter(wait);
+    park::ask(wait);
     let _extent = Extent::enter();
     match std::thread::panicking() {
         true => super::apart(|| scope_in(fail_fast, wait, f)),
@@ -319,6 +357,7 @@ where
         });
         let bound = with_kernel(|kernel| kernel.enter_bound(None));
         let _ = state.bound.set(bound);
+        let _listed = Listed::enter(&state);
         let scope = Scope {
             state: state.clone(),
             lender,
@@ -370,7 +409,7 @@ fn close(state: &Rc<State>, bound: BoundId, wait: Wait, finished: bool) {
     };
     state.kill_children(reason, wait.at);
     let _shield = Shield::open();
-    block_on(Deserted(state), None, wait);
+    wait_out(Deserted(state), wait);
 }
 
 #[cold]
