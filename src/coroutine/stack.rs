@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn carving_lowers_the_base_and_keeps_it_aligned() {
         #[repr(align(256))]
-        struct Wide([u8; 300]);
+        struct Wide(#[expect(dead_code, reason = "only its size counts")] [u8; 300]);
         let mut stack = stack();
         let [base, size] = [stack.base().get(), stack.size()];
         let byte = stack.carve::<u8>().addr().get();

@@ -144,7 +144,7 @@ fn ask_slowly(wait: Wait) {
             // A panic in a hook shows no message of its own.
             let (what, at) = (wait.what, wait.at);
             crate::coroutine::say(format_args!(
-                "maypole: {what} at {at} inside the panic hook, where nothing can wait"
+                "maypole: {what} inside the panic hook, at {at}: nothing can wait there"
             ));
             panic!("maypole: a park inside the panic hook");
         }
