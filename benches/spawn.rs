@@ -8,6 +8,8 @@ use std::time::Instant;
 
 const BATCH: u64 = 100_000;
 
+type Spawn = fn() -> maypole::JoinHandle<()>;
+
 fn spawn(criterion: &mut Criterion) {
     let mut group = shared::group(criterion, "spawn");
     shared::bare_round_trip(&mut group);
@@ -40,11 +42,9 @@ fn spawn_batch(criterion: &mut Criterion) {
     let mut group = shared::group(criterion, "spawn_batch");
     group.sample_size(10);
     shared::bare_round_trip(&mut group);
-    let batches: [(&str, fn() -> maypole::JoinHandle<()>); 2] = [
-        ("maypole", || maypole::spawn(|| ())),
-        ("spawn_now", || maypole::spawn_now(|| ())),
-    ];
-    for (name, spawn) in batches {
+    let parent_first: Spawn = || maypole::spawn(|| ());
+    let child_first: Spawn = || maypole::spawn_now(|| ());
+    for (name, spawn) in [("maypole", parent_first), ("spawn_now", child_first)] {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|tasks| {
                 let rounds = tasks.div_ceil(BATCH);

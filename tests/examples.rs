@@ -38,7 +38,7 @@ fn every_example_is_compared_with_its_output() {
     examples.sort();
     assert_eq!(
         examples,
-        ["bank", "generators", "hello"],
+        ["bank", "generators", "hello", "overflow", "ring"],
         "an example without a test of its output: write one, then add it here"
     );
 }
@@ -51,6 +51,33 @@ fn hello_lets_two_tasks_take_turns() {
         "ping 1\npong 1\nping 2\npong 2\nping 3\npong 3\n"
     );
     assert_eq!((ran.complaints.as_str(), ran.status), ("", Some(0)));
+}
+
+#[test]
+fn overflow_names_the_task_and_dies_unless_its_stack_is_large_enough() {
+    let ran = run("overflow", &["65536"]);
+    assert_eq!(ran.status, None, "{}", ran.complaints);
+    let told = "maypole: task 'parser' (#2, spawned at examples/overflow.rs:";
+    assert!(ran.complaints.starts_with(told), "{}", ran.complaints);
+    assert!(ran.complaints.contains("overflowed its 64 KiB stack"));
+    let ran = run("overflow", &["8388608"]);
+    assert_eq!(ran.output, "parsed 20000 levels deep\n");
+    assert_eq!(ran.status, Some(0));
+}
+
+#[test]
+fn ring_hands_its_token_three_times_around() {
+    let ran = run("ring", &["500"]);
+    assert!(
+        ran.output.contains("500 tasks wait, after "),
+        "{}",
+        ran.output
+    );
+    assert!(ran.output.contains("\n1500 passes in "), "{}", ran.output);
+    assert_eq!(ran.status, Some(0));
+    let ran = run("ring", &["none"]);
+    assert!(ran.complaints.contains("A number from 1 on is expected"));
+    assert_eq!(ran.status, Some(2));
 }
 
 #[test]

@@ -3,6 +3,7 @@ use super::Report;
 use crate::coroutine::say;
 use crate::scheduler::task::{PanicNote, PanicPlace};
 use crate::scheduler::{self, UnjoinedPanics};
+use crate::task::message_of;
 use std::backtrace::Backtrace;
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
@@ -48,7 +49,7 @@ fn note(info: &PanicHookInfo<'_>) {
                 column: location.column(),
             },
             backtrace: Backtrace::capture(),
-            message: info.payload_as_str().map(str::to_string),
+            message: message_of(info.payload()).map(str::to_string),
         });
     }
 }

@@ -209,7 +209,7 @@ fn hand_on(location: Option<PanicPlace>, backtrace: Option<Backtrace>, message: 
 }
 
 /// The text of a panic payload, as the default panic hook finds it.
-pub(crate) fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
+pub(crate) fn message_of(payload: &dyn Any) -> Option<&str> {
     payload
         .downcast_ref::<&'static str>()
         .copied()
