@@ -169,12 +169,21 @@ impl Handle {
     /// holds a task that has ended. One that is running already makes corosensei panic.
     #[inline(always)]
     pub(crate) fn resume(self) -> Signal {
-        let outer = RUNNING.replace(self.0.as_ptr());
+        let outer = RUNNING.get();
+        let signal = self.resume_from_the_loop();
+        RUNNING.set(outer);
+        signal
+    }
+
+    /// The same, for a caller that is itself on no coroutine of ours.
+    #[inline(always)]
+    pub(crate) fn resume_from_the_loop(self) -> Signal {
+        RUNNING.set(self.0.as_ptr());
         // SAFETY: the owner is alive (see above), so the cell is initialised; corosensei refuses
         // to resume a coroutine that runs, so no second `&mut` is used.
         let raw = unsafe { (*self.0.as_ref().raw.get()).assume_init_mut() };
         let result = raw.resume(());
-        RUNNING.set(outer);
+        RUNNING.set(ptr::null());
         match result {
             corosensei::CoroutineResult::Yield(signal) => signal,
             // Only a dismissed coroutine returns, and nobody names it any more.

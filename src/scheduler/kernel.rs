@@ -38,7 +38,10 @@ pub(super) struct Remains {
 pub(crate) struct Kernel {
     /// Slot of the running task.
     pub(crate) current: u32,
-    /// Turns until the next look outside.
+    /// Plain turns until something must be looked at. 0 also while every turn needs more than the
+    /// head of the queue (a policy, an observer, a pause): one number to test for a plain turn.
+    quick: u32,
+    /// Turns until the next look outside, while no turn is plain.
     look_in: u32,
     /// Turns until the run ends as one that spins.
     turns_left: u64,
@@ -76,7 +79,8 @@ impl Kernel {
     pub(crate) fn new(run: u32, clock: Clock) -> Self {
         Kernel {
             current: NOBODY,
-            look_in: TURNS_PER_LOOK,
+            quick: TURNS_PER_LOOK,
+            look_in: 0,
             turns_left: u64::MAX,
             slow: false,
             ending: false,
@@ -103,7 +107,7 @@ impl Kernel {
 
     pub(crate) fn set_policy(&mut self, policy: Box<dyn Policy>) {
         self.policy = Some(policy);
-        self.slow = true;
+        self.slow_down();
     }
 
     #[cfg_attr(
@@ -112,12 +116,12 @@ impl Kernel {
     )]
     pub(crate) fn set_observer(&mut self, observer: Box<dyn Observer>) {
         self.observer = Some(observer);
-        self.slow = true;
+        self.slow_down();
     }
 
     pub(crate) fn limit_turns(&mut self, turns: u64) {
         self.turns_left = turns;
-        self.look_in = u32::try_from(turns).map_or(TURNS_PER_LOOK, |t| t.min(TURNS_PER_LOOK));
+        self.set_turns(u32::try_from(turns).map_or(TURNS_PER_LOOK, |t| t.min(TURNS_PER_LOOK)));
     }
 
     #[inline(always)]
@@ -192,34 +196,54 @@ impl Kernel {
     /// The next task in line, when a turn needs nothing else.
     #[inline(always)]
     pub(super) fn pick(&mut self) -> Option<Entry> {
-        if self.slow || self.look_in == 0 {
+        if self.quick == 0 {
             return None;
         }
         let entry = self.ready.pop()?;
-        self.look_in -= 1;
+        self.quick -= 1;
         self.current = entry.slot;
         Some(entry)
     }
 
-    /// Puts the task that just yielded at the end of the line.
+    /// Puts the task that just yielded at the end of the line, and picks the next if the turn is
+    /// a plain one.
     #[inline(always)]
-    pub(super) fn requeue(&mut self, entry: Entry) {
-        if self.slow {
-            return self.requeue_slowly(entry);
+    pub(super) fn rotate(&mut self, entry: Entry) -> Option<Entry> {
+        if self.quick == 0 {
+            self.requeue(entry);
+            return None;
         }
-        self.ready.push(entry);
+        let entry = self.ready.rotate(entry);
+        self.quick -= 1;
+        self.current = entry.slot;
+        Some(entry)
     }
 
     #[cold]
     #[inline(never)]
-    fn requeue_slowly(&mut self, entry: Entry) {
-        self.emit(Event::Yielded(self.id(entry.slot)));
+    pub(super) fn requeue(&mut self, entry: Entry) {
+        if self.observer.is_some() {
+            self.emit(Event::Yielded(self.id(entry.slot)));
+        }
         self.make_ready(entry.slot);
+    }
+
+    /// From now on no turn is plain.
+    fn slow_down(&mut self) {
+        self.slow = true;
+        self.look_in += std::mem::take(&mut self.quick);
+    }
+
+    fn set_turns(&mut self, turns: u32) {
+        (self.quick, self.look_in) = match self.slow {
+            true => (0, turns),
+            false => (turns, 0),
+        };
     }
 
     /// Whether it is time to look at the clock and the outside world.
     pub(super) fn look_is_due(&self) -> bool {
-        self.look_in == 0
+        self.quick == 0 && self.look_in == 0
     }
 
     /// Starts the count to the next look; false when the turns are used up.
@@ -228,8 +252,8 @@ impl Kernel {
             self.turns_left = self.turns_left.saturating_sub(u64::from(TURNS_PER_LOOK));
         }
         let left = u32::try_from(self.turns_left).unwrap_or(TURNS_PER_LOOK);
-        self.look_in = left.min(TURNS_PER_LOOK);
-        self.look_in > 0
+        self.set_turns(left.min(TURNS_PER_LOOK));
+        left > 0
     }
 
     /// Chooses the next task by the policy, stepping over paused ones.
@@ -252,7 +276,11 @@ impl Kernel {
                 task.state = State::Held;
                 continue;
             }
-            self.look_in = self.look_in.saturating_sub(1);
+            let turns = match self.slow {
+                true => &mut self.look_in,
+                false => &mut self.quick,
+            };
+            *turns = turns.saturating_sub(1);
             self.current = entry.slot;
             self.emit(Event::Resumed(self.id(entry.slot)));
             return Some(entry);
@@ -499,7 +527,7 @@ impl Kernel {
             }
             task.flags.set(Flags::PAUSED);
             self.paused += 1;
-            self.slow = true;
+            self.slow_down();
         }
     }
 
@@ -524,6 +552,9 @@ impl Kernel {
     fn unpaused(&mut self) {
         self.paused -= 1;
         self.slow = self.paused > 0 || self.policy.is_some() || self.observer.is_some();
+        if !self.slow {
+            self.quick += std::mem::take(&mut self.look_in);
+        }
     }
 
     // ── unpark ───────────────────────────────────────────────────────────────────────────────

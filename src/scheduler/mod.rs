@@ -147,15 +147,9 @@ impl Scheduler {
 
     /// Runs tasks until there is a reason to stop: the one loop.
     pub(crate) fn drive(&self, driver: &mut dyn Driver) -> Stop {
-        let mut yielded: Option<Entry> = None;
+        let mut next: Option<Entry> = None;
         loop {
-            let next = self.kernel(|kernel| {
-                if let Some(entry) = yielded.take() {
-                    kernel.requeue(entry);
-                }
-                kernel.pick()
-            });
-            let entry = match next {
+            let entry = match next.take() {
                 Some(entry) => entry,
                 None => match self.next_slowly(driver) {
                     Ok(Some(entry)) => entry,
@@ -163,32 +157,34 @@ impl Scheduler {
                     Err(stop) => return stop,
                 },
             };
+            let slot = entry.slot;
             let coroutine = match entry.coroutine {
                 Some(coroutine) => coroutine,
-                None => match self.start(entry.slot) {
+                None => match self.start(slot) {
                     Some(coroutine) => coroutine,
                     None => continue,
                 },
             };
-            match coroutine.resume() {
-                Signal::Yielded => {
-                    yielded = Some(Entry {
-                        coroutine: Some(coroutine),
-                        slot: entry.slot,
-                    });
-                }
-                Signal::Parked => {}
-                Signal::Abandoned => {
-                    if self.abandon(entry.slot) {
-                        return Stop::Watched;
-                    }
-                }
-                Signal::Ended => {
-                    if self.finish(entry.slot) {
-                        return Stop::Watched;
-                    }
-                }
+            let signal = coroutine.resume_from_the_loop();
+            if signal == Signal::Yielded {
+                let coroutine = Some(coroutine);
+                next = self.kernel(|kernel| kernel.rotate(Entry { coroutine, slot }));
+                continue;
             }
+            if signal != Signal::Parked && self.ended(slot, signal) {
+                return Stop::Watched;
+            }
+            next = self.kernel(|kernel| kernel.pick());
+        }
+    }
+
+    /// Forgets a task that has ended, one way or the other; true if it was the watched one. Out of
+    /// line, to keep the loop short.
+    #[inline(never)]
+    fn ended(&self, slot: u32, signal: Signal) -> bool {
+        match signal {
+            Signal::Ended => self.finish(slot),
+            _ => self.abandon(slot),
         }
     }
 
@@ -411,8 +407,7 @@ fn run_nested(id: TaskId) {
             }
         });
         match signal {
-            Signal::Ended => drop(scheduler.finish(id.slot)),
-            Signal::Abandoned => drop(scheduler.abandon(id.slot)),
+            Signal::Ended | Signal::Abandoned => drop(scheduler.ended(id.slot, signal)),
             Signal::Yielded | Signal::Parked => {}
         }
     });

@@ -342,6 +342,45 @@ fn timers_of_daemons_alone_keep_no_run_alive() {
 }
 
 #[test]
+fn timers_of_a_daemon_keep_the_run_alive_once_it_is_killed() {
+    let mut kernel = new_kernel();
+    let daemon = spawn_with(&mut kernel, Flags::default().with(Flags::DAEMON));
+    turn(&mut kernel);
+    let bound = kernel.enter_bound(Some(20));
+    kernel.tasks[daemon.slot as usize].shields = 1;
+    park(&mut kernel, &[], Some(10));
+    assert_eq!(kernel.next_deadline(), None);
+    assert_eq!(kernel.kill(daemon.slot), Killed::Shielded);
+    assert_eq!(kernel.next_deadline(), Some(10));
+    pass_until(&mut kernel, 10);
+    assert_eq!(woken(&kernel, daemon), Woken::TimedOut);
+    assert_eq!(
+        kernel.next_deadline(),
+        Some(20),
+        "the timeout that it is inside of counts too"
+    );
+    kernel.leave_bound(bound);
+    assert_eq!(kernel.next_deadline(), None);
+    end(kernel);
+}
+
+#[test]
+fn a_held_task_is_let_go_by_a_kill_while_the_run_ends() {
+    let mut kernel = new_kernel();
+    let held = spawn(&mut kernel);
+    let other = spawn(&mut kernel);
+    kernel.ending = true;
+    kernel.hold_ready();
+    assert_eq!(turn(&mut kernel), None);
+    kernel.kill(held.slot);
+    assert_eq!(turn(&mut kernel), Some(held));
+    assert_eq!(turn(&mut kernel), None, "the other one is still held");
+    kernel.make_ready(held.slot);
+    kernel.release_held(other);
+    end(kernel);
+}
+
+#[test]
 fn a_task_that_will_be_leaked_is_in_no_queue() {
     let mut kernel = new_kernel();
     let queue = WaitQueue::new();

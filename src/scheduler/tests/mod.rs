@@ -1,5 +1,6 @@
 //! Tests of the scheduler: the kernel as a plain value, and whole runs with kills at every step.
 mod bounds;
+mod budget;
 mod kernel;
 mod kills;
 mod model;
