@@ -5,12 +5,12 @@
 //! cannot swallow it for good.
 use super::bound::BoundKey;
 use super::kernel::Kernel;
-use super::task::{Flags, State, Task, TaskId};
+use super::task::{Fate, Flags, State, Task, TaskId};
 use super::wait::{Wait, Woken};
 use super::{park, with_kernel};
 use crate::coroutine;
 use std::any::Any;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Where a kill caught a task; the answer of [`Task::kill`](crate::Task::kill).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,7 +167,7 @@ impl Kernel {
 #[cold]
 #[inline(never)]
 pub(super) fn raise_kill(wait: Wait) -> ! {
-    let give_up = with_kernel(|kernel| {
+    let swallowed = with_kernel(|kernel| {
         let slot = kernel.current as usize;
         let task = &kernel.tasks[slot];
         task.body.about().note_caught(wait);
@@ -178,20 +178,32 @@ pub(super) fn raise_kill(wait: Wait) -> ! {
         }
         Some(!task.flags.has(Flags::SCOPED))
     });
-    match give_up {
+    match swallowed {
         None => {}
-        Some(true) => {
-            let scopes = super::current().map(|(_, body)| body.about().more().scopes.take());
-            for scope in scopes.into_iter().flatten() {
-                scope.owner_abandoned(wait.at);
-            }
-            park::leave_for_ever()
-        }
+        Some(true) => give_up(wait),
         // It may not be abandoned, since others borrow from its stack or it from others': it goes
         // on, and the others get a turn between two raises.
         Some(false) => park::step_aside(),
     }
     resume_unwind(Box::new(KillPayload))
+}
+
+/// The running task is abandoned: tells whoever depends on it, and never runs again.
+#[cold]
+fn give_up(wait: Wait) -> ! {
+    if let Some((_, body)) = super::current() {
+        let about = body.about();
+        about.fate.set(Fate::Abandoned);
+        for scope in about.more().scopes.take() {
+            scope.owner_abandoned(wait.at);
+        }
+        if let Some(waker) = about.take_waker() {
+            // Foreign code, on a stack that is about to be leaked: whatever it does is left here.
+            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            std::mem::forget(woken);
+        }
+    }
+    park::leave_for_ever()
 }
 
 /// Unwinds the running task to the outermost bound that was raised.

@@ -19,6 +19,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
+use std::task::Waker;
 
 /// Names a task for ever: its slot in the scheduler's table and a serial number.
 ///
@@ -125,6 +126,8 @@ pub(crate) struct More {
     /// How often the kill was raised; a body that catches it 64 times is abandoned.
     pub(crate) raises: Cell<u8>,
     pub(crate) panic: RefCell<Option<PanicNote>>,
+    /// Who polls for the end of the task, as a future.
+    waker: RefCell<Option<Waker>>,
     /// Scopes that the task is inside of.
     pub(crate) scopes: RefCell<Vec<Rc<dyn OpenScope>>>,
     pub(crate) locals: RefCell<Vec<(usize, Rc<dyn Any>)>>,
@@ -196,6 +199,17 @@ impl About {
     /// The name that was given; `None` where the spawn site stands for it.
     pub(crate) fn given_name(&self) -> Option<Rc<str>> {
         self.more.get()?.name.get().cloned()
+    }
+
+    /// Leaves a waker for the end of the task.
+    pub(crate) fn wake_at_end(&self, waker: &Waker) {
+        let replaced = self.more().waker.replace(Some(waker.clone()));
+        drop(replaced);
+    }
+
+    /// The waker that was left, if any. It is foreign code: call it where that may run.
+    pub(crate) fn take_waker(&self) -> Option<Waker> {
+        self.more_if_any()?.waker.take()
     }
 
     pub(crate) fn is_unnamed(&self) -> bool {

@@ -8,7 +8,9 @@ use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::scheduler::{self, deadline_after};
 use crate::select::{Case, block_on};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// What both kinds of handle are.
@@ -174,6 +176,26 @@ handle_methods!(impl<'scope, T> ScopedJoinHandle<'scope, T>);
 impl<T> JoinHandle<T> {
     pub(super) fn new(packet: Rc<dyn Harvest<T>>, task: Task) -> Self {
         JoinHandle(Core { packet, task })
+    }
+}
+
+/// Polls for the end of the task, under any executor of futures on this OS thread.
+///
+/// # Panics
+///
+/// When polled again after it gave the result.
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let core = &self.get_mut().0;
+        match (Join { core }).try_now() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                core.packet.about().wake_at_end(context.waker());
+                Poll::Pending
+            }
+        }
     }
 }
 

@@ -139,6 +139,18 @@ impl<F: FnOnce() -> T, T, E: Ending> Packet<F, T, E> {
         self.about.more().panic.replace(note);
     }
 
+    /// Tells whoever polls the handle. A waker is foreign code.
+    #[cold]
+    #[inline(never)]
+    fn wake_future(&self) {
+        let _shield = Shield::open();
+        if let Some(waker) = self.about.take_waker()
+            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
+        {
+            std::mem::forget(payload);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn drop_unwanted(result: Result<T, JoinError>) {
@@ -181,6 +193,9 @@ impl<F: FnOnce() -> T, T, E: Ending> Body for Packet<F, T, E> {
         }
         self.about.fate.set(fate);
         scheduler::wake_all(&self.about.joiners, 0);
+        if self.about.more_if_any().is_some() {
+            self.wake_future();
+        }
         ending.over();
     }
 
