@@ -26,6 +26,20 @@ const CLOSES: usize = 64;
 type Payload = Box<dyn Any + Send>;
 
 /// The generator yielded again while it was being closed.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::generator::{Generator, Ignored};
+/// use std::panic::{AssertUnwindSafe, catch_unwind};
+/// let mut stubborn = Generator::new(|y| {
+///     let _ = catch_unwind(AssertUnwindSafe(|| y.yield_(1)));
+///     y.yield_(2);
+/// });
+/// stubborn.next();
+/// assert_eq!(stubborn.close(), Err(Ignored));
+/// assert_eq!(stubborn.close(), Ok(())); // nothing catches the second one
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ignored;
 
@@ -102,7 +116,8 @@ struct Core<'b, Y, R, S> {
 /// A function that yields values of `Y`, is sent values of `S`, and returns an `R`.
 ///
 /// The body runs on a stack of its own, so it may yield from any depth of calls. Inside of
-/// [`run`](crate::run) it may also sleep, receive or join: that parks the task that resumed it.
+/// [`run`](crate::run) it may also sleep, receive or join: that parks the task that resumed it,
+/// and a kill of that task then unwinds the body and comes out of the call that resumed it.
 /// Generators need no scheduler otherwise.
 ///
 /// Dropping a suspended generator closes it: the body unwinds from its yield, and its destructors
@@ -137,6 +152,17 @@ impl<Y, R, S> Generator<Y, R, S> {
     /// # Panics
     ///
     /// When no further stack can be had, with the limit that stands against it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::generator::Generator;
+    /// let mut words = Generator::new(|y| {
+    ///     y.yield_("may");
+    ///     y.yield_("pole");
+    /// });
+    /// assert_eq!(words.next(), Some("may")); // the body begins here
+    /// ```
     #[inline]
     #[track_caller]
     pub fn new(body: impl FnOnce(&Yielder<Y, S>) -> R + 'static) -> Self {
@@ -144,7 +170,23 @@ impl<Y, R, S> Generator<Y, R, S> {
     }
 
     /// As [`new`](Generator::new), on a stack of at least so many bytes, rounded up to a power of
-    /// two from 16 KiB on.
+    /// two from 16 KiB on; more than 1 GiB counts as 1 GiB.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::generator::{Generator, Yielder};
+    /// fn down(y: &Yielder<u32>, depth: u32) {
+    ///     if depth > 0 {
+    ///         down(y, depth - 1);
+    ///         y.yield_(depth);
+    ///     }
+    /// }
+    /// let deep = Generator::with_stack_size(8 << 20, |y| down(y, 10_000));
+    /// assert_eq!(deep.count(), 10_000);
+    /// ```
     #[track_caller]
     pub fn with_stack_size(bytes: usize, body: impl FnOnce(&Yielder<Y, S>) -> R + 'static) -> Self {
         Generator(Core::new(bytes, Location::caller(), body))
@@ -162,6 +204,19 @@ macro_rules! generator_methods {
             /// # Panics
             ///
             /// If it was started before.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use maypole::generator::{Generator, Step, Yielder};
+            /// let mut greeter = Generator::new(|y: &Yielder<&str, String>| {
+            ///     let name = y.yield_("who is there?");
+            ///     format!("hello, {name}")
+            /// });
+            /// assert_eq!(greeter.start(), Step::Yielded("who is there?"));
+            /// let end = greeter.resume("ann".to_string());
+            /// assert_eq!(end, Step::Returned("hello, ann".to_string()));
+            /// ```
             #[inline]
             #[track_caller]
             pub fn start(&mut self) -> Step<Y, R> {
@@ -184,6 +239,22 @@ macro_rules! generator_methods {
             ///
             /// If it has finished; if it is fresh and `S` has a size, since nothing could take
             /// the value: [`start`](Self::start) it first.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use maypole::generator::{Generator, Step, Yielder};
+            /// let mut sum = Generator::new(|y: &Yielder<u32, u32>| {
+            ///     let mut total = 0;
+            ///     while total < 10 {
+            ///         total += y.yield_(total);
+            ///     }
+            ///     total
+            /// });
+            /// assert_eq!(sum.start(), Step::Yielded(0));
+            /// assert_eq!(sum.resume(4), Step::Yielded(4));
+            /// assert_eq!(sum.resume(8), Step::Returned(12));
+            /// ```
             #[inline(always)]
             #[track_caller]
             pub fn resume(&mut self, sent: S) -> Step<Y, R> {
@@ -200,10 +271,25 @@ macro_rules! generator_methods {
             /// Unwinds the body from its yield, with `error` as the payload, which the body may
             /// catch with `catch_unwind`; runs it to its next yield or its end.
             ///
+            /// Parks: no more than the body does.
+            ///
             /// # Panics
             ///
             /// With `error` as the payload, if the body does not catch it, has not started, or has
             /// finished.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use maypole::generator::{Generator, Step};
+            /// use std::panic::{AssertUnwindSafe, catch_unwind};
+            /// let mut patient = Generator::new(|y| {
+            ///     let thrown = catch_unwind(AssertUnwindSafe(|| y.yield_("working")));
+            ///     thrown.unwrap_err().downcast::<u32>().map(|error| *error).unwrap_or(0)
+            /// });
+            /// patient.next();
+            /// assert_eq!(patient.throw(404_u32), Step::Returned(404));
+            /// ```
             pub fn throw<E: Any + Send>(&mut self, error: E) -> Step<Y, R> {
                 self.0.throw(Box::new(error))
             }
@@ -212,6 +298,8 @@ macro_rules! generator_methods {
             /// may park. A fresh generator's body is dropped, and a panic of its captures'
             /// destructors swallowed; a finished one stays as it is.
             ///
+            /// Parks: no more than the body does.
+            ///
             /// # Errors
             ///
             /// [`Ignored`], if the body caught the unwind and yielded again; it is suspended then.
@@ -219,11 +307,38 @@ macro_rules! generator_methods {
             /// # Panics
             ///
             /// With the panic of the body, if it panics meanwhile.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use maypole::generator::Generator;
+            /// let mut endless = Generator::new(|y| {
+            ///     for n in 0.. {
+            ///         y.yield_(n);
+            ///     }
+            /// });
+            /// assert_eq!(endless.next(), Some(0));
+            /// endless.close().unwrap();
+            /// assert_eq!(endless.next(), None);
+            /// ```
             pub fn close(&mut self) -> Result<(), Ignored> {
                 self.0.close()
             }
 
             /// Whether the body has ended, by return, close or panic.
+            ///
+            /// Parks: no.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use maypole::generator::Generator;
+            /// let mut once = Generator::new(|y| y.yield_(1));
+            /// assert_eq!(once.next(), Some(1));
+            /// assert!(!once.is_done()); // it is suspended in its yield
+            /// assert_eq!(once.next(), None);
+            /// assert!(once.is_done());
+            /// ```
             pub fn is_done(&self) -> bool {
                 self.0.producer.is_done()
             }
@@ -420,6 +535,21 @@ impl<Y, R, S> fmt::Debug for Generator<Y, R, S> {
 ///
 /// It works on the generator's own stack, and on those of generators that its body resumes.
 /// Elsewhere, in a task that the body has spawned say, its methods panic.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::generator::{Generator, Yielder};
+/// fn twice(y: &Yielder<u32>, n: u32) {
+///     y.yield_(n);
+///     y.yield_(n);
+/// }
+/// let numbers = Generator::new(|y| {
+///     twice(y, 1);
+///     twice(y, 2);
+/// });
+/// assert_eq!(numbers.collect::<Vec<_>>(), [1, 1, 2, 2]);
+/// ```
 pub struct Yielder<Y, S = ()> {
     suspender: Suspender<Y>,
     mailbox: Rc<Mailbox<S>>,
@@ -431,11 +561,25 @@ impl<Y, S> Yielder<Y, S> {
     /// It unwinds when something is [thrown](Generator::throw) into the generator or it is
     /// [closed](Generator::close).
     ///
+    /// Parks: no: control goes to whoever resumed the generator, in the same task.
+    ///
     /// # Panics
     ///
     /// Off the generator's chain of stacks, and inside of a timeout, a scope, a shield or a
     /// `no_yield` that the body has entered: those belong to the task that runs now, while a
     /// generator may be resumed by another.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::generator::{Generator, Step, Yielder};
+    /// let mut echo = Generator::new(|y: &Yielder<String, &'static str>| {
+    ///     let first = y.yield_("ready".to_string());
+    ///     y.yield_(first.to_uppercase());
+    /// });
+    /// echo.start();
+    /// assert_eq!(echo.resume("hello"), Step::Yielded("HELLO".to_string()));
+    /// ```
     #[inline(always)]
     #[track_caller]
     pub fn yield_(&self, value: Y) -> S {
@@ -449,9 +593,27 @@ impl<Y, S> Yielder<Y, S> {
     /// Yields all that `inner` yields and gives back what it returns. What is sent and thrown goes
     /// to `inner`, and a close closes it first: Python's `yield from`.
     ///
+    /// Parks: no more than `inner` does.
+    ///
     /// # Panics
     ///
     /// As [`yield_`](Yielder::yield_); with the panics of `inner`; if `inner` was started before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::generator::{Generator, Yielder};
+    /// let all = Generator::new(|y: &Yielder<u32>| {
+    ///     let inner = Generator::new(|y: &Yielder<u32>| {
+    ///         y.yield_(1);
+    ///         y.yield_(2);
+    ///         "two items"
+    ///     });
+    ///     assert_eq!(y.yield_from(inner), "two items");
+    ///     y.yield_(3);
+    /// });
+    /// assert_eq!(all.collect::<Vec<_>>(), [1, 2, 3]);
+    /// ```
     #[track_caller]
     pub fn yield_from<R>(&self, mut inner: Generator<Y, R, S>) -> R {
         let mut step = inner.start();
@@ -474,9 +636,24 @@ impl<Y, S> Yielder<Y, S> {
 
     /// A yield without a value: a place where a host may pause or kill. A plain generator runs on.
     ///
+    /// Parks: no.
+    ///
     /// # Panics
     ///
     /// Off the generator's chain of stacks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::generator::Generator;
+    /// let mut squares = Generator::new(|y| {
+    ///     for n in 1..=3 {
+    ///         y.checkpoint();
+    ///         y.yield_(n * n);
+    ///     }
+    /// });
+    /// assert_eq!(squares.next(), Some(1));
+    /// ```
     #[track_caller]
     pub fn checkpoint(&self) {
         if !self.suspender.is_current() {
@@ -542,6 +719,18 @@ impl<Y, S> fmt::Debug for Yielder<Y, S> {
 }
 
 /// A generator whose body borrows; see [`scoped`].
+///
+/// # Examples
+///
+/// ```
+/// use maypole::generator::{Step, scoped};
+/// let words = ["may", "pole"];
+/// let first = scoped(
+///     |y| words.iter().for_each(|word| y.yield_(word.len())),
+///     |lengths| lengths.resume(()),
+/// );
+/// assert_eq!(first, Step::Yielded(3));
+/// ```
 pub struct ScopedGenerator<'g, 'env, Y, R, S = ()>(
     Core<'env, Y, R, S>,
     PhantomData<Brand<'g, 'env>>,

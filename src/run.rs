@@ -31,6 +31,8 @@ const STACK_SIZE: usize = 256 << 10;
 /// in the order of their spawning, and their destructors have run before `run` returns. It may be
 /// called again afterwards, and in any OS thread, where each run is a world of its own.
 ///
+/// Parks: no: the OS thread is in it until the run is over, and sleeps when every task waits.
+///
 /// # Panics
 ///
 /// With the panic of `main`, its payload unchanged. With a report that names every task, when no
@@ -56,6 +58,20 @@ pub fn run<T>(main: impl FnOnce() -> T) -> T {
 }
 
 /// The clock of a run.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::{Builder, Clock, sleep, time};
+/// use std::time::Duration;
+/// let hour = Duration::from_secs(3600);
+/// let slept = Builder::new().clock(Clock::Virtual).run(|| {
+///     let start = time::now();
+///     sleep(hour);
+///     time::now() - start
+/// });
+/// assert_eq!(slept.unwrap(), hour); // at once
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Clock {
     /// The system's monotonic clock.
@@ -105,18 +121,44 @@ impl Default for Builder {
 
 impl Builder {
     /// The real clock, first in, first out, 256 KiB of stack.
+    ///
+    /// Parks: no, nor does any option.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(maypole::Builder::new().run(|| 42).unwrap(), 42);
+    /// ```
     pub fn new() -> Self {
         Builder::default()
     }
 
     /// Gives tasks that ask for none a stack of at least so many bytes, rounded up to a power of
-    /// two from 16 KiB on.
+    /// two from 16 KiB on; more than 1 GiB counts as 1 GiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// fn depth(n: u32) -> u32 {
+    ///     if n == 0 { 0 } else { 1 + depth(std::hint::black_box(n - 1)) }
+    /// }
+    /// let deep = maypole::Builder::new().stack_size(8 << 20).run(|| depth(10_000));
+    /// assert_eq!(deep.unwrap(), 10_000);
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = bytes;
         self
     }
 
     /// Chooses the clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::{Builder, Clock, sleep};
+    /// let year = std::time::Duration::from_secs(365 * 24 * 3600);
+    /// Builder::new().clock(Clock::Virtual).run(|| sleep(year)).unwrap(); // takes no time
+    /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -124,18 +166,63 @@ impl Builder {
 
     /// Chooses the next ready task at random, the same way for the same seed; 0 is first in, first
     /// out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::{Builder, spawn, yield_now};
+    /// use std::{cell::RefCell, rc::Rc};
+    /// fn order(seed: u64) -> Vec<u32> {
+    ///     let order = Rc::new(RefCell::new(Vec::new()));
+    ///     let log = order.clone();
+    ///     let tasks = move || {
+    ///         for n in 0..8 {
+    ///             let log = log.clone();
+    ///             spawn(move || log.borrow_mut().push(n));
+    ///         }
+    ///         while log.borrow().len() < 8 {
+    ///             yield_now();
+    ///         }
+    ///     };
+    ///     Builder::new().seed(seed).run(tasks).unwrap();
+    ///     order.take()
+    /// }
+    /// assert_eq!(order(0), [0, 1, 2, 3, 4, 5, 6, 7]);
+    /// assert_eq!(order(7), order(7));
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
     /// Ends the run after so many turns of its tasks, as one that spins: for tests.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::{Builder, RunError, yield_now};
+    /// let spins = || loop {
+    ///     yield_now();
+    /// };
+    /// let end: Result<(), RunError> = Builder::new().max_turns(1000).run(spins);
+    /// assert!(matches!(end, Err(RunError::TurnLimit(_))));
+    /// ```
     pub fn max_turns(mut self, turns: u64) -> Self {
         self.max_turns = turns;
         self
     }
 
     /// Lets timers ring up to `slack` late, so that many share one wake-up of the OS thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// maypole::Builder::new()
+    ///     .timer_slack(Duration::from_millis(1))
+    ///     .run(|| maypole::sleep(Duration::from_millis(1)))
+    ///     .unwrap();
+    /// ```
     pub fn timer_slack(mut self, slack: Duration) -> Self {
         self.timer_slack = slack;
         self
@@ -143,12 +230,25 @@ impl Builder {
 
     /// Whether the run fails when a task panicked and nobody joined it. Such a panic is named at
     /// the end of the run in any case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::{Builder, RunError, spawn, yield_now};
+    /// let end = Builder::new().fail_on_unjoined_panic(true).run(|| {
+    ///     drop(spawn(|| panic!("and nobody joins")));
+    ///     yield_now();
+    /// });
+    /// assert!(matches!(end, Err(RunError::Panicked(_))));
+    /// ```
     pub fn fail_on_unjoined_panic(mut self, fail: bool) -> Self {
         self.fail_on_unjoined_panic = fail;
         self
     }
 
     /// Runs `main` as the first task; see [`run`].
+    ///
+    /// Parks: no, as [`run`].
     ///
     /// # Errors
     ///
@@ -157,6 +257,15 @@ impl Builder {
     /// # Panics
     ///
     /// With the panic of `main`; inside of another run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::{Builder, RunError, task};
+    /// assert_eq!(Builder::new().run(|| 1 + 1).unwrap(), 2);
+    /// let stuck = Builder::new().run(|| task::park());
+    /// assert!(matches!(stuck, Err(RunError::Deadlock(_))));
+    /// ```
     #[track_caller]
     pub fn run<T>(self, main: impl FnOnce() -> T) -> Result<T, RunError> {
         self.execute(main, Location::caller())
@@ -343,6 +452,17 @@ impl Ending for MainEnding {
 }
 
 /// Why a run failed, with a report for people. Its `Display` is the report.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::{Builder, RunError, spawn, task};
+/// let stuck = Builder::new().run(|| spawn(|| task::park()).join().is_ok());
+/// let Err(RunError::Deadlock(report)) = stuck else {
+///     panic!("the child waits for ever, and main for the child");
+/// };
+/// println!("{report}");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {

@@ -95,6 +95,17 @@ fn wait(at: &'static Location<'static>) -> Wait {
 }
 
 /// The time of a [`timeout`] was over.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::time::{Elapsed, timeout};
+/// use std::time::Duration;
+/// maypole::run(|| {
+///     let late = timeout(Duration::from_millis(1), || maypole::task::park());
+///     assert_eq!(late, Err(Elapsed));
+/// });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Elapsed;
 
@@ -164,6 +175,19 @@ fn bounded<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
 }
 
 /// A tick every `period`; see [`interval`].
+///
+/// # Examples
+///
+/// ```
+/// use maypole::time::Interval;
+/// use std::time::Duration;
+/// fn beat(interval: &mut Interval, times: u32) {
+///     for _ in 0..times {
+///         interval.tick();
+///     }
+/// }
+/// maypole::run(|| beat(&mut maypole::time::interval(Duration::from_millis(1)), 3));
+/// ```
 #[derive(Debug)]
 pub struct Interval {
     next: Instant,
@@ -171,6 +195,8 @@ pub struct Interval {
 }
 
 /// Ticks every `period`, the first time one period from now.
+///
+/// Parks: no; its [ticks](Interval::tick) do.
 ///
 /// # Panics
 ///
@@ -206,6 +232,17 @@ impl Interval {
     /// are left out; the rhythm stays.
     ///
     /// Parks: until the next tick. A kill unwinds the task from here, and the tick is not lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// maypole::run(|| {
+    ///     let mut interval = maypole::time::interval(Duration::from_millis(1));
+    ///     let first = interval.tick();
+    ///     assert!(interval.tick() > first);
+    /// });
+    /// ```
     #[track_caller]
     pub fn tick(&mut self) -> Instant {
         let due = self.next;
@@ -218,6 +255,16 @@ impl Interval {
     }
 
     /// The time from tick to tick.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let second = Duration::from_secs(1);
+    /// assert_eq!(maypole::time::interval(second).period(), second);
+    /// ```
     pub fn period(&self) -> Duration {
         self.period
     }

@@ -208,7 +208,7 @@ fn only_park_suspends_a_task() {
 #[test]
 fn only_the_loop_and_a_nested_spawn_resume_a_task() {
     only_in(
-        &[".resume()"],
+        &[".resume()", ".resume_from_the_loop()"],
         &["coroutine/", "scheduler/mod.rs", "generator.rs"],
         "only the loop and run_nested in scheduler/mod.rs resume a task",
         "wake the task and let the loop do it",
@@ -216,12 +216,15 @@ fn only_the_loop_and_a_nested_spawn_resume_a_task() {
     let sources = sources();
     let scheduler = sources
         .iter()
-        .find(|source| source.path == "scheduler/mod.rs");
-    let calls = scheduler.map_or(0, |source| source.places("coroutine.resume()").len());
-    assert_eq!(
-        calls, 2,
-        "src/scheduler/mod.rs resumes a task in the loop and in run_nested"
-    );
+        .find(|source| source.path == "scheduler/mod.rs")
+        .expect("there is a scheduler");
+    for (call, place) in [
+        ("coroutine.resume_from_the_loop()", "the loop"),
+        ("coroutine.resume()", "run_nested"),
+    ] {
+        let calls = scheduler.places(call).len();
+        assert_eq!(calls, 1, "{call} is for {place} alone, and only once");
+    }
 }
 
 #[test]
@@ -233,7 +236,8 @@ fn only_wake_ends_a_park() {
         "call a method of the kernel",
     );
     only_in(
-        &[".wake("],
+        // Not `.wake(`, which is also what a `std::task::Waker` does.
+        &["self.wake(", "kernel.wake("],
         &[
             "scheduler/kernel.rs",
             "scheduler/kill.rs",

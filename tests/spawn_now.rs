@@ -297,7 +297,7 @@ fn a_parent_parked_by_nothing_else_is_not_resumed_by_its_child_s_wake() {
         park();
         order.borrow_mut().push("token used");
         child.join().unwrap();
-        let _ = spawn(|| sleep(LONG));
+        drop(spawn(|| sleep(LONG)));
         assert_eq!(
             *order.borrow(),
             ["child", "parent", "token used", "child later"]

@@ -8,6 +8,18 @@ use std::panic::Location;
 use std::rc::Rc;
 
 /// What a resume came back with.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::generator::{Generator, Step};
+/// let mut words = Generator::new(|y| {
+///     y.yield_("may");
+///     "pole"
+/// });
+/// assert_eq!(words.start(), Step::Yielded("may"));
+/// assert_eq!(words.resume(()), Step::Returned("pole"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step<Y, R> {
     /// The body yielded a value and waits to be resumed.

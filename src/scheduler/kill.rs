@@ -13,6 +13,21 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Where a kill caught a task; the answer of [`Task::kill`](crate::Task::kill).
+///
+/// # Examples
+///
+/// ```
+/// use maypole::{spawn, task::{self, Killed}, yield_now};
+/// maypole::run(|| {
+///     let early = spawn(|| unreachable!());
+///     assert_eq!(early.kill("not needed"), Killed::BeforeStart);
+///     let parked = spawn(|| task::park());
+///     yield_now();
+///     assert_eq!(parked.kill("not needed"), Killed::Parked);
+///     assert_eq!(parked.kill("not needed"), Killed::Already);
+///     assert!(parked.join().is_err());
+/// });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Killed {
     /// It had not run yet: its body never runs and its captures are dropped.

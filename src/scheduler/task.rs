@@ -25,6 +25,17 @@ use std::task::Waker;
 ///
 /// Slots are reused, serial numbers never are within a run, so an identity that went stale names
 /// nobody. Ordered by serial number, which is the order of spawning.
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| {
+///     let first = maypole::spawn(|| ());
+///     let second = maypole::spawn(|| ());
+///     assert!(first.task().id() < second.task().id());
+///     assert_eq!(first.task().id().to_string(), "#2"); // main is #1
+/// });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId {
     pub(crate) serial: u64,
@@ -68,6 +79,22 @@ pub(crate) enum Fate {
 }
 
 /// How a task stands; the last four are final.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::{spawn, task::{self, Status, What}, yield_now};
+/// maypole::run(|| {
+///     let handle = spawn(|| task::park());
+///     let task = handle.task().clone();
+///     assert_eq!(task.status(), Status::Ready);
+///     yield_now();
+///     assert_eq!(task.status(), Status::Parked(What::Unpark));
+///     task.unpark();
+///     handle.join().unwrap();
+///     assert_eq!(task.status(), Status::Finished);
+/// });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Status {
@@ -154,6 +181,16 @@ pub(crate) struct PanicNote {
 }
 
 /// A place in the source; the panic hook lends its `Location` only for the call.
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| {
+///     let error = maypole::spawn(|| panic!("here")).join().unwrap_err();
+///     let place = error.location().unwrap();
+///     assert!(place.line > 0);
+/// });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PanicPlace {
     /// The file, as the compiler was given it.

@@ -6,6 +6,18 @@ use std::fmt;
 use std::panic::Location;
 
 /// What a parked task waits for.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::task::{Status, What};
+/// maypole::run(|| {
+///     let sleeper = maypole::spawn(|| maypole::sleep(std::time::Duration::from_secs(60)));
+///     maypole::yield_now();
+///     assert_eq!(sleeper.task().status(), Status::Parked(What::Sleep));
+///     assert_eq!(What::Sleep.to_string(), "sleep");
+/// });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum What {

@@ -125,18 +125,51 @@ pub struct Builder {
 
 impl Builder {
     /// No name, the run's stack size, no daemon.
+    ///
+    /// Parks: no, nor does any option.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let handle = maypole::task::Builder::new().spawn(|| 42).unwrap();
+    ///     assert_eq!(handle.join().unwrap(), 42);
+    /// });
+    /// ```
     pub fn new() -> Self {
         Builder::default()
     }
 
     /// Names the task, for reports and errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let handle = maypole::task::Builder::new().name("parser").spawn(|| ()).unwrap();
+    ///     assert_eq!(handle.task().name(), "parser");
+    /// });
+    /// ```
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
         self.name = Some(name.as_ref().into());
         self
     }
 
-    /// Gives it a stack of at least so many bytes, rounded up to a power of two from 16 KiB on.
-    /// Untouched pages cost address space only.
+    /// Gives it a stack of at least so many bytes, rounded up to a power of two from 16 KiB on;
+    /// more than 1 GiB counts as 1 GiB. Untouched pages cost address space only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// fn depth(n: u32) -> u32 {
+    ///     if n == 0 { 0 } else { 1 + depth(std::hint::black_box(n - 1)) }
+    /// }
+    /// maypole::run(|| {
+    ///     let builder = maypole::task::Builder::new().stack_size(8 << 20);
+    ///     let handle = builder.spawn(|| depth(10_000)).unwrap();
+    ///     assert_eq!(handle.join().unwrap(), 10_000);
+    /// });
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -144,12 +177,30 @@ impl Builder {
 
     /// Makes it a daemon: a task that serves others, so that its timers alone do not keep the
     /// program from being in a deadlock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::{Builder, RunError, sleep, task};
+    /// use std::time::Duration;
+    /// let stuck = Builder::new().run(|| {
+    ///     let clock = task::Builder::new().daemon(true);
+    ///     let ticks = || loop {
+    ///         sleep(Duration::from_secs(1));
+    ///     };
+    ///     let _clock = clock.spawn::<()>(ticks).unwrap();
+    ///     task::park(); // nobody but the daemon is left, and it wakes nobody
+    /// });
+    /// assert!(matches!(stuck, Err(RunError::Deadlock(_))));
+    /// ```
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = daemon;
         self
     }
 
     /// Starts the task; see [`spawn`].
+    ///
+    /// Parks: no.
     ///
     /// # Errors
     ///
@@ -158,6 +209,15 @@ impl Builder {
     /// # Panics
     ///
     /// Outside of [`run`](crate::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let first = maypole::task::Builder::new().name("first").spawn(|| 1).unwrap();
+    ///     assert_eq!(first.join().unwrap(), 1);
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn<T: 'static>(self, f: impl FnOnce() -> T + 'static) -> io::Result<JoinHandle<T>> {
         let about = self.about(Location::caller());
@@ -166,9 +226,24 @@ impl Builder {
 
     /// Starts a task of `scope`; see [`Scope::spawn`].
     ///
+    /// Parks: no.
+    ///
     /// # Errors
     ///
     /// As [`spawn`](Builder::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let text = String::from("borrowed");
+    ///     let length = maypole::scope(|s| {
+    ///         let builder = maypole::task::Builder::new().name("measure");
+    ///         builder.spawn_scoped(s, || text.len()).unwrap().join().unwrap()
+    ///     });
+    ///     assert_eq!(length, 8);
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn_scoped<'scope, 'env, T: 'scope>(
         self,

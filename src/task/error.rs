@@ -106,16 +106,57 @@ impl JoinError {
     }
 
     /// Whether the task panicked.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let error = maypole::spawn(|| panic!("no luck")).join().unwrap_err();
+    ///     assert!(error.is_panic() && !error.is_killed());
+    /// });
+    /// ```
     pub fn is_panic(&self) -> bool {
         matches!(self.0.cause, Cause::Panicked { .. })
     }
 
     /// Whether the task was killed.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let handle = maypole::spawn(|| maypole::task::park());
+    ///     handle.kill("not needed");
+    ///     assert!(handle.join().unwrap_err().is_killed());
+    /// });
+    /// ```
     pub fn is_killed(&self) -> bool {
         matches!(self.0.cause, Cause::Killed(_))
     }
 
     /// Whether the task swallowed so many kills that it was given up.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::panic::catch_unwind;
+    /// maypole::run(|| {
+    ///     let stubborn = maypole::spawn(|| {
+    ///         loop {
+    ///             let _ = catch_unwind(maypole::task::park);
+    ///         }
+    ///     });
+    ///     maypole::yield_now();
+    ///     stubborn.kill("please");
+    ///     assert!(stubborn.join().map(|_: ()| ()).unwrap_err().is_abandoned());
+    /// });
+    /// ```
     pub fn is_abandoned(&self) -> bool {
         matches!(self.0.cause, Cause::Abandoned(_))
     }
@@ -124,9 +165,20 @@ impl JoinError {
     ///
     /// Where a scope has re-raised the panic already, the payload is its message.
     ///
+    /// Parks: no.
+    ///
     /// # Panics
     ///
     /// If the task did not panic; see [`is_panic`](JoinError::is_panic).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let error = maypole::spawn(|| std::panic::panic_any(404_u32)).join().unwrap_err();
+    ///     assert_eq!(*error.into_panic().downcast::<u32>().unwrap(), 404);
+    /// });
+    /// ```
     pub fn into_panic(self) -> Box<dyn Any + Send> {
         let text = self.to_string();
         match self.0.cause {
@@ -148,6 +200,17 @@ impl JoinError {
     }
 
     /// The message of the panic, where it has one.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let error = maypole::spawn(|| panic!("no luck")).join().unwrap_err();
+    ///     assert_eq!(error.message(), Some("no luck"));
+    /// });
+    /// ```
     pub fn message(&self) -> Option<&str> {
         match &self.0.cause {
             Cause::Panicked { message, .. } => message.as_deref(),
@@ -157,6 +220,17 @@ impl JoinError {
 
     /// Where the panic happened. Known unless the program replaced the panic hook after the first
     /// run began, or threw the payload with `resume_unwind`.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let error = maypole::spawn(|| panic!("here")).join().unwrap_err();
+    ///     println!("it panicked at {}", error.location().unwrap()); // file:line:column
+    /// });
+    /// ```
     pub fn location(&self) -> Option<&PanicPlace> {
         match &self.0.cause {
             Cause::Panicked { location, .. } => location.as_ref(),
@@ -165,6 +239,17 @@ impl JoinError {
     }
 
     /// The backtrace of the panic, captured if `RUST_BACKTRACE` asks for it, as std does.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let error = maypole::spawn(|| panic!("here")).join().unwrap_err();
+    ///     assert!(error.backtrace().is_some());
+    /// });
+    /// ```
     pub fn backtrace(&self) -> Option<&Backtrace> {
         match &self.0.cause {
             Cause::Panicked { backtrace, .. } => backtrace.as_ref(),
@@ -173,6 +258,18 @@ impl JoinError {
     }
 
     /// The reason given to [`kill`](crate::Task::kill).
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let handle = maypole::spawn(|| maypole::task::park());
+    ///     handle.kill("the user closed the tab");
+    ///     assert_eq!(handle.join().unwrap_err().reason(), Some("the user closed the tab"));
+    /// });
+    /// ```
     pub fn reason(&self) -> Option<&str> {
         match &self.0.cause {
             Cause::Killed(note) | Cause::Abandoned(note) => {
@@ -183,11 +280,35 @@ impl JoinError {
     }
 
     /// The identity of the task.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let handle = maypole::spawn(|| panic!("no luck"));
+    ///     let id = handle.task().id();
+    ///     assert_eq!(handle.join().unwrap_err().task_id(), id);
+    /// });
+    /// ```
     pub fn task_id(&self) -> TaskId {
         self.0.id
     }
 
     /// The name of the task, its spawn site if it was given none.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let builder = maypole::task::Builder::new().name("parser");
+    ///     let handle = builder.spawn(|| panic!("no luck")).unwrap();
+    ///     assert_eq!(handle.join().unwrap_err().task_name(), "parser");
+    /// });
+    /// ```
     pub fn task_name(&self) -> &str {
         &self.0.name
     }

@@ -47,16 +47,45 @@ impl Task {
     }
 
     /// Its identity. Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let me = maypole::task::current();
+    ///     assert_eq!(me.id(), maypole::task::current().id());
+    /// });
+    /// ```
     pub fn id(&self) -> TaskId {
         self.id
     }
 
     /// Its name; by default its spawn site, `file:line`. Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     assert_eq!(maypole::task::current().name(), "main");
+    ///     let child = maypole::spawn(|| ());
+    ///     println!("{}", child.task().name()); // file:line
+    /// });
+    /// ```
     pub fn name(&self) -> &str {
         self.body.about().name()
     }
 
     /// How it stands. Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::task::{self, Status};
+    /// maypole::run(|| {
+    ///     assert_eq!(task::current().status(), Status::Running);
+    ///     assert_eq!(maypole::spawn(|| ()).task().status(), Status::Ready);
+    /// });
+    /// ```
     pub fn status(&self) -> Status {
         match self.body.about().fate.get() {
             Fate::Finished => Status::Finished,
@@ -124,6 +153,17 @@ impl Task {
     }
 
     /// Lets a paused task go on. Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let handle = maypole::spawn(|| "done");
+    ///     handle.task().pause();
+    ///     handle.task().resume();
+    ///     assert_eq!(handle.join().unwrap(), "done");
+    /// });
+    /// ```
     pub fn resume(&self) {
         if scheduler::is_running() {
             with_kernel(|kernel| kernel.resume(self.id));
@@ -134,6 +174,16 @@ impl Task {
     /// As in std, several calls count as one.
     ///
     /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let handle = maypole::spawn(|| maypole::task::park());
+    ///     handle.task().unpark(); // before the park: it returns at once
+    ///     handle.join().unwrap();
+    /// });
+    /// ```
     pub fn unpark(&self) {
         if scheduler::is_running() {
             with_kernel(|kernel| kernel.unpark(self.id));

@@ -109,6 +109,18 @@ pub struct JoinHandle<T>(Core<'static, T>);
 /// fn crosses<T: Send>() {}
 /// crosses::<maypole::ScopedJoinHandle<'static, u8>>();
 /// ```
+///
+/// # Examples
+///
+/// ```
+/// maypole::run(|| {
+///     let words = ["may", "pole"];
+///     maypole::scope(|s| {
+///         let handle = s.spawn(|| words.concat());
+///         assert_eq!(handle.join().unwrap(), "maypole");
+///     });
+/// });
+/// ```
 pub struct ScopedJoinHandle<'scope, T>(Core<'scope, T>);
 
 macro_rules! handle_methods {
@@ -127,6 +139,15 @@ macro_rules! handle_methods {
             ///
             /// Outside of a task, if the task has not ended; after
             /// [`join_timeout`](Self::join_timeout) gave the result.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// maypole::run(|| {
+            ///     assert_eq!(maypole::spawn(|| 42).join().unwrap(), 42);
+            ///     assert!(maypole::spawn(|| panic!("no luck")).join().is_err());
+            /// });
+            /// ```
             #[inline(always)]
             #[track_caller]
             pub fn join(self) -> Result<T, JoinError> {
@@ -137,11 +158,27 @@ macro_rules! handle_methods {
 
             /// Waits at most `timeout` for the task to end; `None` when it has not.
             ///
-            /// Parks: for at most `timeout`.
+            /// Parks: for at most `timeout`. A kill of the caller ends the wait.
+            ///
+            /// # Errors
+            ///
+            /// As [`join`](Self::join).
             ///
             /// # Panics
             ///
             /// Outside of a task, if the task has not ended; after it gave the result.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// maypole::run(|| {
+            ///     let mut handle = maypole::spawn(|| maypole::task::park());
+            ///     assert!(handle.join_timeout(Duration::from_millis(1)).is_none());
+            ///     handle.task().unpark();
+            ///     assert!(handle.join_timeout(Duration::from_secs(60)).unwrap().is_ok());
+            /// });
+            /// ```
             #[inline(always)]
             #[track_caller]
             pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, JoinError>> {
@@ -152,17 +189,52 @@ macro_rules! handle_methods {
             }
 
             /// Whether the task has ended. Parks: no.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// maypole::run(|| {
+            ///     let handle = maypole::spawn(|| ());
+            ///     assert!(!handle.is_finished());
+            ///     maypole::yield_now();
+            ///     assert!(handle.is_finished());
+            /// });
+            /// ```
             pub fn is_finished(&self) -> bool {
                 self.0.is_finished()
             }
 
             /// Kills the task; see [`Task::kill`].
+            ///
+            /// Parks: no.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// maypole::run(|| {
+            ///     let handle = maypole::spawn(|| maypole::task::park());
+            ///     handle.kill("not needed");
+            ///     assert!(handle.join().unwrap_err().is_killed());
+            /// });
+            /// ```
             #[track_caller]
             pub fn kill(&self, reason: &str) -> Killed {
                 self.0.task.kill(reason)
             }
 
             /// The task itself, to be asked, paused or killed.
+            ///
+            /// Parks: no.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// maypole::run(|| {
+            ///     let handle = maypole::spawn(|| maypole::task::current());
+            ///     let task = handle.task().clone(); // may outlive the handle
+            ///     assert_eq!(handle.join().unwrap(), task);
+            /// });
+            /// ```
             pub fn task(&self) -> &Task {
                 &self.0.task
             }

@@ -50,6 +50,23 @@ macro_rules! task_local {
 /// A key made by [`task_local!`](crate::task_local).
 ///
 /// The key is a static, and so `Send` and `Sync`; the values never leave their task.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::task::LocalKey;
+/// use std::cell::Cell;
+/// maypole::task_local! {
+///     static COUNT: Cell<u32> = Cell::new(0);
+/// }
+/// fn count(key: &'static LocalKey<Cell<u32>>) -> u32 {
+///     key.with(|count| count.replace(count.get() + 1))
+/// }
+/// maypole::run(|| {
+///     assert_eq!((count(&COUNT), count(&COUNT)), (0, 1));
+///     assert_eq!(maypole::spawn(|| count(&COUNT)).join().unwrap(), 0);
+/// });
+/// ```
 pub struct LocalKey<T: 'static> {
     initialise: fn() -> T,
 }
@@ -68,6 +85,15 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// Outside of a task, and in a destructor that runs at the end of the task when the value has
     /// been dropped already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::task_local! {
+    ///     static NAME: String = "nobody".to_string();
+    /// }
+    /// maypole::run(|| assert_eq!(NAME.with(|name| name.len()), 6));
+    /// ```
     #[track_caller]
     pub fn with<R>(&'static self, look: impl FnOnce(&T) -> R) -> R {
         let Some((_, body)) = scheduler::current() else {

@@ -160,6 +160,8 @@ pub fn shield<T>(f: impl FnOnce() -> T) -> T {
 
 /// Runs `f`, which must not park or yield: proves that it is atomic.
 ///
+/// Parks: no: that is its point.
+///
 /// # Panics
 ///
 /// In any call inside `f` that would park or yield, with both places.

@@ -92,6 +92,19 @@ impl<'env> Lender<'env> {
 }
 
 /// A place to spawn tasks that borrow; see [`scope`].
+///
+/// # Examples
+///
+/// ```
+/// use maypole::Scope;
+/// fn greet<'scope>(s: &'scope Scope<'scope, '_>, name: &'scope str) {
+///     s.spawn(move || println!("hello, {name}"));
+/// }
+/// let names = ["ann".to_string(), "bob".to_string()];
+/// maypole::run(|| {
+///     maypole::scope(|s| names.iter().for_each(|name| greet(s, name)));
+/// });
+/// ```
 pub struct Scope<'scope, 'env: 'scope> {
     state: Rc<State>,
     lender: &'scope Lender<'env>,
@@ -464,6 +477,18 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// # Panics
     ///
     /// When no further stack can be had, with the limit that stands against it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     let mut total = 0;
+    ///     maypole::scope(|s| {
+    ///         s.spawn(|| total += 1);
+    ///     });
+    ///     assert_eq!(total, 1);
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn<T: 'scope>(
         &'scope self,
@@ -480,6 +505,19 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// # Panics
     ///
     /// As [`spawn`](Scope::spawn); and where yielding is forbidden.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// maypole::run(|| {
+    ///     let begun = Cell::new(false);
+    ///     maypole::scope(|s| {
+    ///         s.spawn_now(|| begun.set(true));
+    ///         assert!(begun.get());
+    ///     });
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn_now<T: 'scope>(
         &'scope self,
@@ -495,6 +533,25 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// # Panics
     ///
     /// As [`spawn`](Scope::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// maypole::run(|| {
+    ///     let beats = Cell::new(0);
+    ///     maypole::scope(|s| {
+    ///         s.spawn_daemon(|| {
+    ///             loop {
+    ///                 beats.set(beats.get() + 1);
+    ///                 maypole::yield_now();
+    ///             }
+    ///         });
+    ///         s.spawn(|| maypole::yield_now());
+    ///     }); // the daemon does not keep it open
+    ///     assert!(beats.get() > 0);
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn_daemon(&'scope self, f: impl FnOnce() + 'scope) {
         let about = About::new(Location::caller());
@@ -509,6 +566,18 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     }
 
     /// Kills every task of the scope that lives now. Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// maypole::run(|| {
+    ///     maypole::scope(|s| {
+    ///         s.spawn(|| maypole::task::park()); // for ever
+    ///         maypole::yield_now();
+    ///         s.kill("enough");
+    ///     });
+    /// });
+    /// ```
     #[track_caller]
     pub fn kill(&self, reason: &str) {
         self.state.kill_children(reason, Location::caller());

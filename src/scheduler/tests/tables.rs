@@ -5,6 +5,7 @@ use crate::scheduler::clock::Clock;
 use crate::scheduler::kernel::{Kernel, NOBODY};
 use crate::scheduler::kill::Killed;
 use crate::scheduler::policy::Policy;
+use crate::scheduler::ready::Entry;
 use crate::scheduler::task::{State, Status, TaskId};
 use crate::scheduler::wait::{WaitQueue, What, Woken};
 
@@ -274,6 +275,51 @@ fn the_turn_limit_is_exact() {
             kernel.requeue(entry);
         }
         assert_eq!(turns, limit);
+    }
+}
+
+/// One turn of a task that yields, as the loop gives it.
+fn next_turn(kernel: &mut Kernel, yielded: Option<Entry>) -> Option<Entry> {
+    let next = match yielded {
+        Some(entry) => kernel.rotate(entry),
+        None => kernel.pick(),
+    };
+    next.or_else(|| {
+        let goes_on = !kernel.look_is_due() || kernel.count_turns();
+        goes_on.then(|| kernel.choose()).flatten()
+    })
+}
+
+#[test]
+fn tasks_that_yield_take_turns_up_to_the_limit_whether_a_pause_comes_or_not() {
+    for (limit, pause_at) in [
+        (1, 0),
+        (64, 0),
+        (65, 9),
+        (100, 64),
+        (1000, 100),
+        (1000, 2000),
+    ] {
+        let mut kernel = new_kernel();
+        let bystander = spawn_parked(&mut kernel, &[], None);
+        kernel.limit_turns(limit);
+        let ids = [0; 3].map(|_| spawn(&mut kernel));
+        let (mut turns, mut yielded) = (0, None);
+        loop {
+            if turns == pause_at {
+                kernel.pause(bystander);
+            } else if turns == pause_at + 30 {
+                kernel.resume(bystander);
+            }
+            let Some(entry) = next_turn(&mut kernel, yielded) else {
+                break;
+            };
+            assert!(turns < limit, "{limit} turns, with a pause at {pause_at}");
+            assert_eq!(kernel.id(entry.slot), ids[turns as usize % 3]);
+            assert_eq!(kernel.current, entry.slot);
+            (turns, yielded) = (turns + 1, Some(entry));
+        }
+        assert_eq!(turns, limit, "a pause at {pause_at} cuts the run short");
     }
 }
 
