@@ -1,8 +1,7 @@
 //! A ring of tasks that hand one token around.
 //!
 //! Try: `cargo run --release --example ring -- 100000`. You will see how long it takes to start so
-//! many tasks and to send the token three times around, and how much memory they hold. Where a
-//! limit of the system stops it, the message names the limit, the number reached and the cure.
+//! many tasks and to send the token three times around. Where a limit of the system stops it, the message names the limit, the number reached and the cure.
 use maypole::task::{self, Builder};
 use std::cell::{Cell, RefCell};
 use std::process::ExitCode;

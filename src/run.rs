@@ -289,6 +289,7 @@ impl Builder {
             true => coroutine::hide_panics(),
             false => 0,
         };
+        let in_hook = scheduler::swap_hook_mark(false);
         let ended = lend(|lender| {
             let scheduler = options.scheduler();
             let packet = Rc::new(Packet::new(
@@ -303,7 +304,7 @@ impl Builder {
                     flags: Flags::default().with(Flags::SCOPED),
                 };
                 match scheduler::launch(body, traits, First::Parent, |_| ()) {
-                    Ok(id) => Run::new(&scheduler, id, options.max_turns).drive_drive_to_the_end(),
+                    Ok(id) => Run::new(&scheduler, id, at, options.max_turns).drive_to_the_end(),
                     Err(limit) => {
                         packet.withdraw();
                         Some(RunError::Stacks(Report::new(format!(
@@ -315,6 +316,7 @@ impl Builder {
             let result = packet.outcome().take();
             (result, trouble, scheduler.take_panics())
         });
+        scheduler::swap_hook_mark(in_hook);
         coroutine::restore_panics(levels);
         options.conclude(ended)
     }
@@ -409,14 +411,26 @@ impl Builder {
 /// On in debug builds, so in tests; elsewhere on request.
 fn audits() -> bool {
     match variable("MAYPOLE_AUDIT").as_deref() {
-        Some("0") => false,
-        Some(_) => {
+        Some("0") => {
             coroutine::say(format_args!(
-                "maypole: MAYPOLE_AUDIT: parks look for callers that must not be interleaved"
+                "maypole: MAYPOLE_AUDIT=0: parks are not audited"
+            ));
+            false
+        }
+        Some("1") => {
+            coroutine::say(format_args!(
+                "maypole: MAYPOLE_AUDIT=1: parks look for callers that must not be interleaved"
             ));
             true
         }
-        None => cfg!(debug_assertions),
+        other => {
+            if let Some(value) = other {
+                coroutine::say(format_args!(
+                    "maypole: MAYPOLE_AUDIT={value} is ignored: 1 or 0 is expected"
+                ));
+            }
+            cfg!(debug_assertions)
+        }
     }
 }
 
@@ -504,7 +518,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scheduler: &'a Scheduler, main: TaskId, max_turns: u64) -> Self {
+    fn new(
+        scheduler: &'a Scheduler,
+        main: TaskId,
+        at: &'static Location<'static>,
+        max_turns: u64,
+    ) -> Self {
         let turns_to_die = match max_turns {
             u64::MAX => u64::MAX,
             limited => limited.max(LEAST_TURNS_TO_DIE),
@@ -513,14 +532,14 @@ impl<'a> Run<'a> {
         Run {
             scheduler,
             main,
-            at: Location::caller(),
+            at,
             driver: Box::new(Sleeper),
             turns_to_die,
         }
     }
 
     /// Runs main to its end and kills what is left; tells what went wrong.
-    fn drive_drive_to_the_end(mut self) -> Option<RunError> {
+    fn drive_to_the_end(mut self) -> Option<RunError> {
         let trouble = match self.scheduler.drive(&mut *self.driver) {
             Stop::Watched => None,
             stop => Some(self.trouble(stop)),

@@ -295,7 +295,7 @@ impl Class {
 
     /// How many stacks may lie idle with their memory: at most 1 GiB of it.
     #[inline]
-    fn idle_limit(self) -> usize {
+    pub(crate) fn idle_limit(self) -> usize {
         ((1 << 30) / self.bytes()).clamp(16, 4096)
     }
 }

@@ -261,7 +261,7 @@ pub(crate) fn spend() -> u32 {
     // SAFETY: as in `suspend`: a running coroutine's header is alive.
     let spent = unsafe { &(*running).spent };
     let before = spent.get();
-    spent.set(before + 1);
+    spent.set(before.saturating_add(1));
     before
 }
 

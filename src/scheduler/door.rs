@@ -69,7 +69,10 @@ pub(crate) fn launch(
     let nested = first == First::Child && may_nest(site);
     let id = with_scheduler(|scheduler| {
         let Some(scheduler) = scheduler else {
-            no_scheduler()
+            panic!(
+                "maypole: spawn at {site} is outside of maypole::run; wrap main in \
+                 maypole::run(|| ...) to give it a scheduler"
+            );
         };
         let class = scheduler.roster.class_of(traits.stack_size);
         scheduler.roster.reserve(class)?;
@@ -227,10 +230,29 @@ pub(crate) fn panic_joined(id: TaskId) {
 
 /// Runs `body`, the panic hook's, so that parking inside is refused.
 pub(crate) fn mark_panic_hook<R>(body: impl FnOnce() -> R) -> R {
-    let outer = IN_PANIC_HOOK.replace(true);
+    /// std aborts when a panic leaves its hook, but forgets that it is in one when the count was
+    /// hidden meanwhile.
+    struct NoUnwind;
+    impl Drop for NoUnwind {
+        fn drop(&mut self) {
+            coroutine::say(format_args!(
+                "maypole: fatal: a panic inside the panic hook"
+            ));
+            std::process::abort();
+        }
+    }
+    let no_unwind = NoUnwind;
+    let outer = swap_hook_mark(true);
     let result = body();
-    IN_PANIC_HOOK.set(outer);
+    swap_hook_mark(outer);
+    std::mem::forget(no_unwind);
     result
+}
+
+/// Says whether what runs from now on runs inside the panic hook; tells what held before. The
+/// tasks of a run that a hook begins do not.
+pub(crate) fn swap_hook_mark(in_hook: bool) -> bool {
+    IN_PANIC_HOOK.replace(in_hook)
 }
 
 pub(crate) fn in_panic_hook() -> bool {
@@ -286,6 +308,12 @@ impl Kernel {
 #[cold]
 #[inline(never)]
 pub(super) fn forbidden(wait: Wait) -> ! {
+    if in_panic_hook() {
+        panic!(
+            "maypole: {} at {} inside the panic hook",
+            wait.what, wait.at
+        );
+    }
     let place = current()
         .and_then(|(_, body)| body.about().more_if_any()?.forbidden_at.get())
         .map_or(String::new(), |at| format!(" entered at {at}"));

@@ -40,16 +40,18 @@ pub(crate) struct Kernel {
     pub(crate) current: u32,
     /// Plain turns until something must be looked at. 0 also while every turn needs more than the
     /// head of the queue (a policy, an observer, a pause): one number to test for a plain turn.
-    quick: u32,
+    pub(super) quick: u32,
     /// Turns until the next look outside, while no turn is plain.
-    look_in: u32,
+    pub(super) look_in: u32,
     /// Turns until the run ends as one that spins.
     turns_left: u64,
     /// Set when a turn needs more than the head of the queue: a policy, an observer, a pause.
-    slow: bool,
+    pub(super) slow: bool,
     /// The run is being ended: the loop comes back whenever nothing is ready and a task is left
     /// that no kill has reached.
     pub(crate) ending: bool,
+    /// Looks since the end of the run has killed the latest task.
+    pub(super) looks_since_kill: u32,
     /// Every task was killed: the loop comes back when those left swallow it for good.
     pub(crate) killing: bool,
     /// Live tasks that no kill has reached.
@@ -58,16 +60,16 @@ pub(crate) struct Kernel {
     pub(crate) audit: bool,
     pub(super) ready: ReadyQueue,
     pub(super) tasks: Slab<Task>,
-    waiters: Slab<Waiter>,
+    pub(super) waiters: Slab<Waiter>,
     queues: Slab<Ends>,
     pub(super) bounds: Slab<Bound>,
-    timers: Timers<Alarm>,
+    pub(super) timers: Timers<Alarm>,
     /// Timers that could wake something else than a daemon.
-    vital_timers: usize,
+    pub(super) vital_timers: usize,
     pub(crate) clock: Clock,
-    policy: Option<Box<dyn Policy>>,
-    observer: Option<Box<dyn Observer>>,
-    paused: usize,
+    pub(super) policy: Option<Box<dyn Policy>>,
+    pub(super) observer: Option<Box<dyn Observer>>,
+    pub(super) paused: usize,
     /// Number of this run on this OS thread, from 1.
     pub(crate) run: u32,
     next_serial: u64,
@@ -84,6 +86,7 @@ impl Kernel {
             turns_left: u64::MAX,
             slow: false,
             ending: false,
+            looks_since_kill: 0,
             killing: false,
             unkilled: 0,
             audit: false,
@@ -229,7 +232,7 @@ impl Kernel {
     }
 
     /// From now on no turn is plain.
-    fn slow_down(&mut self) {
+    pub(super) fn slow_down(&mut self) {
         self.slow = true;
         self.look_in += std::mem::take(&mut self.quick);
     }
@@ -513,50 +516,6 @@ impl Kernel {
         }
     }
 
-    // ── pause ────────────────────────────────────────────────────────────────────────────────
-
-    pub(crate) fn pause(&mut self, id: TaskId) {
-        if self
-            .find(id)
-            .is_some_and(|task| !task.flags.has(Flags::PAUSED))
-        {
-            // A killed task must be able to die, so a pause no longer holds it.
-            let task = &mut self.tasks[id.slot as usize];
-            if task.flags.has(Flags::KILLED) {
-                return;
-            }
-            task.flags.set(Flags::PAUSED);
-            self.paused += 1;
-            self.slow_down();
-        }
-    }
-
-    pub(crate) fn resume(&mut self, id: TaskId) {
-        if self
-            .find(id)
-            .is_some_and(|task| task.flags.has(Flags::PAUSED))
-        {
-            self.lift_pause(id.slot);
-        }
-    }
-
-    pub(super) fn lift_pause(&mut self, slot: u32) {
-        let task = &mut self.tasks[slot as usize];
-        task.flags.clear(Flags::PAUSED);
-        if task.state == State::Held {
-            self.make_ready(slot);
-        }
-        self.unpaused();
-    }
-
-    fn unpaused(&mut self) {
-        self.paused -= 1;
-        self.slow = self.paused > 0 || self.policy.is_some() || self.observer.is_some();
-        if !self.slow {
-            self.quick += std::mem::take(&mut self.look_in);
-        }
-    }
-
     // ── unpark ───────────────────────────────────────────────────────────────────────────────
 
     pub(crate) fn unpark(&mut self, id: TaskId) {
@@ -575,71 +534,5 @@ impl Kernel {
         let token = flags.has(Flags::UNPARKED);
         flags.clear(Flags::UNPARKED);
         token
-    }
-
-    // ── the end of a run ─────────────────────────────────────────────────────────────────────
-
-    /// Holds every ready task back, so that the end of the run reaches them one by one.
-    pub(crate) fn hold_ready(&mut self) {
-        for entry in self.ready.drain() {
-            self.tasks[entry.slot as usize].state = State::Held;
-        }
-    }
-
-    /// Lets a held task go on.
-    pub(crate) fn release_held(&mut self, id: TaskId) {
-        if self.find(id).is_some_and(|task| task.state == State::Held) {
-            self.make_ready(id.slot);
-        }
-    }
-
-    /// The live tasks that no kill has reached, in the order of spawning.
-    pub(crate) fn unkilled_tasks(&self) -> Vec<TaskId> {
-        self.ids_of(|task| !task.flags.has(Flags::KILLED))
-    }
-
-    /// The same, and those that are held back.
-    pub(crate) fn held_or_unkilled(&self) -> Vec<TaskId> {
-        self.ids_of(|task| !task.flags.has(Flags::KILLED) || task.state == State::Held)
-    }
-
-    fn ids_of(&self, wanted: impl Fn(&Task) -> bool) -> Vec<TaskId> {
-        let mut ids: Vec<TaskId> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| wanted(task))
-            .map(|(slot, _)| self.id(slot as u32))
-            .collect();
-        ids.sort_unstable();
-        ids
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
-
-    /// Everything withdrawn: no waiter, timer or bound is left without a task.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.tasks.is_empty()
-            && self.ready.is_empty()
-            && self.waiters.is_empty()
-            && self.bounds.is_empty()
-            && self.timers.is_empty()
-            && self.vital_timers == 0
-            && self.paused == 0
-    }
-
-    /// Takes a task out of every queue that could still lead to it; it will be leaked.
-    pub(super) fn withdraw(&mut self, slot: u32) {
-        if matches!(
-            self.tasks[slot as usize].state,
-            State::Parked | State::ParkedUnkillably
-        ) {
-            self.wake(slot, Woken::Killed);
-        }
-    }
-
-    pub(super) fn drop_ready(&mut self) {
-        self.ready.drain().for_each(drop);
     }
 }

@@ -200,7 +200,20 @@ pub(super) fn raise_kill(wait: Wait) -> ! {
         // on, and the others get a turn between two raises.
         Some(false) => park::step_aside(),
     }
-    resume_unwind(Box::new(KillPayload))
+    unwind(Box::new(KillPayload))
+}
+
+/// Unwinds with a payload of the scheduler's own, which no panic hook sees.
+fn unwind(payload: Box<dyn Any + Send>) -> ! {
+    if cfg!(not(panic = "unwind")) {
+        // A kill is refused in such a program, but the time of a timeout can be over.
+        coroutine::say(format_args!(
+            "maypole: fatal: a timeout expired or a scope failed, which must unwind, and this \
+             program is built with panic = \"abort\""
+        ));
+        std::process::abort();
+    }
+    resume_unwind(payload)
 }
 
 /// The running task is abandoned: tells whoever depends on it, and never runs again.
@@ -227,7 +240,7 @@ fn give_up(wait: Wait) -> ! {
 pub(super) fn raise_bound() {
     let serial = with_kernel(|kernel| kernel.raised_bound(kernel.current));
     if let Some(serial) = serial {
-        resume_unwind(Box::new(BoundPayload(serial)));
+        unwind(Box::new(BoundPayload(serial)));
     }
 }
 

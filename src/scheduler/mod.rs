@@ -1,4 +1,4 @@
-//! The loop, and the narrow door through which the floors above reach it.
+//! The loop. The floors above reach it through the narrow door, `door.rs`.
 //!
 //! ```text
 //!          ┌─────────────── next(): policy or first in, first out ◄──────────┐
@@ -15,6 +15,7 @@ pub(crate) mod bound;
 pub(crate) mod clock;
 mod door;
 pub(crate) mod driver;
+mod hold;
 pub(crate) mod kernel;
 pub(crate) mod kill;
 pub(crate) mod observer;
@@ -35,7 +36,7 @@ use door::with_scheduler;
 pub(crate) use door::{
     Ban, current, current_in_panic, deadline_after, deadline_at, in_panic_hook, is_current_killed,
     is_in_task, is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now,
-    outside, panic_joined, wake_all, with_kernel,
+    outside, panic_joined, swap_hook_mark, wake_all, with_kernel,
 };
 
 use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
@@ -200,6 +201,9 @@ impl Scheduler {
             if driver.can_wake() {
                 driver.wait(Some(Duration::ZERO));
             }
+            if self.kernel(|kernel| kernel.is_next_kill_due()) {
+                return Err(Stop::Quiet);
+            }
             if self.kernel(|kernel| {
                 kernel.expire();
                 kernel.killing && kernel.is_hopeless()
@@ -337,6 +341,9 @@ impl Scheduler {
         let watched = task.serial == self.watched.get();
         task.body.about().fate.set(Fate::Abandoned);
         wake_all(&task.body.about().joiners, 0);
+        if task.coroutine.is_none() {
+            self.roster.release(task.body.about().class.get());
+        }
         // The frames on its stack may refer to its body, and to anything it owns.
         std::mem::forget(task);
         watched

@@ -58,7 +58,7 @@ impl Roster {
     ///
     /// # Errors
     ///
-    /// What the kernel of the system refused; the reservation stays.
+    /// What the operating system refused; the reservation stays.
     #[inline]
     pub(super) fn take(&self, class: Class, label: Label) -> Result<Coroutine, StackLimit> {
         if class == self.class
@@ -75,13 +75,19 @@ impl Roster {
     #[inline]
     pub(super) fn put_back(&self, class: Class, coroutine: Coroutine) {
         let mut idle = self.idle.borrow_mut();
-        if class == self.class && idle.len() < IDLE_AT_MOST {
+        let at_most = IDLE_AT_MOST.min(class.idle_limit());
+        if class == self.class && idle.len() < at_most {
             idle.push(coroutine);
             self.spare.set(self.spare.get() + 1);
         } else {
             coroutine.dismiss();
             self.arena.release(class);
         }
+    }
+
+    /// Gives back the reservation of a task that never took a coroutine.
+    pub(super) fn release(&self, class: Class) {
+        self.arena.release(class);
     }
 
     /// Dismisses the idle coroutines, so that nothing is left for the next run.

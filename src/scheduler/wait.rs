@@ -38,7 +38,7 @@ pub enum What {
     Check,
 }
 
-/// The call that waits.
+/// Named for the call that waits.
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,14 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[cold]
 #[inline(never)]
 pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
-    if scheduler::in_panic_hook() {
-        // Nothing unwinds yet, and with the count hidden a park would not be refused.
-        return f();
-    }
+    let in_hook = scheduler::in_panic_hook();
     let _extent = Extent::enter();
     let _shield = Shield::open();
-    // A park in a destructor that runs while unwinding is allowed, also inside of `no_yield`.
-    let _allowed = Ban::begin(false);
+    // A park in a destructor that runs while unwinding is allowed, also inside of `no_yield`; in
+    // the panic hook it is not, and with the count hidden only a ban tells.
+    let _ban = Ban::begin(in_hook);
     let levels = coroutine::hide_panics();
     let result = catch_unwind(AssertUnwindSafe(f));
     coroutine::restore_panics(levels);

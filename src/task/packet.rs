@@ -190,6 +190,9 @@ impl<F: FnOnce() -> T, T, E: Ending> Body for Packet<F, T, E> {
         // Those that the destructor of a result has made.
         if self.about.more_if_any().is_some() {
             self.drop_locals();
+            if fate == Fate::Finished && scheduler::is_current_killed() {
+                fate = Fate::Killed;
+            }
         }
         self.about.fate.set(fate);
         scheduler::wake_all(&self.about.joiners, 0);
