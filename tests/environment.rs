@@ -133,10 +133,18 @@ fn the_auditor_says_that_it_was_asked_for() {
     let on = child::run_with(&[("MAYPOLE_AUDIT", "1")], body).succeeds();
     assert_eq!(
         on.stderr,
-        "maypole: MAYPOLE_AUDIT: parks look for callers that must not be interleaved\n"
+        "maypole: MAYPOLE_AUDIT=1: parks look for callers that must not be interleaved\n"
     );
     let off = child::run_with(&[("MAYPOLE_AUDIT", "0")], body).succeeds();
-    assert_eq!(off.stderr, "");
+    assert_eq!(
+        off.stderr,
+        "maypole: MAYPOLE_AUDIT=0: parks are not audited\n"
+    );
+    let odd = child::run_with(&[("MAYPOLE_AUDIT", "off")], body).succeeds();
+    assert_eq!(
+        odd.stderr,
+        "maypole: MAYPOLE_AUDIT=off is ignored: 1 or 0 is expected\n"
+    );
 }
 
 #[test]

@@ -242,6 +242,7 @@ fn only_wake_ends_a_park() {
             "scheduler/kernel.rs",
             "scheduler/kill.rs",
             "scheduler/bound.rs",
+            "scheduler/hold.rs",
         ],
         "kills, bounds and the kernel's own methods end parks; all others wake through a queue",
         "call wake_one or wake_all",

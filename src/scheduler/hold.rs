@@ -49,13 +49,6 @@ impl Kernel {
         }
     }
 
-    /// Holds every ready task back, so that the end of the run reaches them one by one.
-    pub(crate) fn hold_ready(&mut self) {
-        for entry in self.ready.drain() {
-            self.tasks[entry.slot as usize].state = State::Held;
-        }
-    }
-
     /// Lets a held task go on.
     pub(crate) fn release_held(&mut self, id: TaskId) {
         if self.find(id).is_some_and(|task| task.state == State::Held) {

@@ -535,4 +535,11 @@ impl Kernel {
         flags.clear(Flags::UNPARKED);
         token
     }
+
+    /// Holds every ready task back, so that the end of the run reaches them one by one.
+    pub(crate) fn hold_ready(&mut self) {
+        for entry in self.ready.drain() {
+            self.tasks[entry.slot as usize].state = State::Held;
+        }
+    }
 }
