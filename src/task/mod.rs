@@ -26,9 +26,8 @@ pub use scope::{Scope, scope};
 
 use crate::coroutine::Extent;
 use crate::scheduler::kill::{self, Shield};
-use crate::scheduler::wait::{Wait, WaitQueue};
-use crate::scheduler::{self, Ban, deadline_after, with_kernel};
-use crate::select::{Case, block_on};
+use crate::scheduler::wait::Wait;
+use crate::scheduler::{self, Ban, deadline_after, park, with_kernel};
 use std::cell::Cell;
 use std::panic::Location;
 use std::time::Duration;
@@ -80,7 +79,9 @@ pub fn current() -> Task {
 #[track_caller]
 pub fn park() {
     let wait = unpark_wait(Location::caller());
-    block_on(Unparked(WaitQueue::new()), None, wait);
+    if expects_unpark(wait) {
+        park::park(&[], None, wait);
+    }
 }
 
 /// Waits like [`park`], for at most `timeout`.
@@ -97,10 +98,9 @@ pub fn park() {
 #[track_caller]
 pub fn park_timeout(timeout: Duration) {
     let wait = unpark_wait(Location::caller());
-    if !scheduler::is_in_task() {
-        scheduler::outside(wait);
+    if expects_unpark(wait) {
+        park::park(&[], deadline_after(timeout), wait);
     }
-    block_on(Unparked(WaitQueue::new()), deadline_after(timeout), wait);
 }
 
 fn unpark_wait(at: &'static Location<'static>) -> Wait {
@@ -110,25 +110,17 @@ fn unpark_wait(at: &'static Location<'static>) -> Wait {
     }
 }
 
-/// Waits for the token that `unpark` leaves with the task itself; the queue stays empty.
-struct Unparked(WaitQueue);
-
-impl Case for Unparked {
-    type Output = ();
-
-    fn try_now(&mut self) -> Option<()> {
-        scheduler::is_in_task()
-            .then(|| with_kernel(|kernel| kernel.take_unpark_token()))?
-            .then_some(())
+/// What comes before a park for `unpark`; false when that has come already. The token lies with
+/// the task itself, as its own record is what `unpark` names: no queue is needed, nor the memory
+/// of a waiter.
+#[inline(always)]
+fn expects_unpark(wait: Wait) -> bool {
+    park::enter(wait);
+    if with_kernel(|kernel| kernel.take_unpark_token()) {
+        return false;
     }
-
-    fn enlist(&mut self) -> (&WaitQueue, usize) {
-        (&self.0, 0)
-    }
-
-    fn accept(&mut self, _: usize) -> Option<()> {
-        Some(())
-    }
+    park::ask(wait);
+    true
 }
 
 /// Runs `f` under a shield: kills, and timeouts entered outside, wait until it returns.
