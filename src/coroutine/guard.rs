@@ -404,6 +404,67 @@ mod tests {
         }
     }
 
+    /// A guard in a region of its own, and what the kernel does with it.
+    fn with_guard(check: impl Fn(NonNull<u8>)) {
+        for guards in [Guards::of_this_process(), Guards::Protection] {
+            let region = Region::map(16 << 10, 1).unwrap();
+            // SAFETY: just mapped.
+            let low = unsafe { region.as_ref() }.slot(0).low;
+            guards.install(low).unwrap();
+            check(low);
+            // SAFETY: mapped above, and no stack was made in it.
+            unsafe { Region::unmap(region) };
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn guards_survive_lazy_freeing() {
+        with_guard(|low| {
+            let bytes = GUARD_BYTES + (16 << 10);
+            // SAFETY: nobody uses the slot.
+            unsafe { libc::madvise(low.as_ptr().cast(), bytes, libc::MADV_FREE) };
+            assert!(kernel_faults_at(low));
+        });
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn guards_survive_a_fork() {
+        with_guard(|low| {
+            // SAFETY: the child does nothing but ask the kernel and exit.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let status = i32::from(!kernel_faults_at(low));
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(status) };
+            }
+            let mut status = -1;
+            // SAFETY: writes the status of a child of this process.
+            let waited = unsafe { libc::waitpid(child, &mut status, 0) };
+            assert_eq!((waited, status), (child, 0));
+        });
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn markers_survive_a_protection_that_allows_writing() {
+        if Guards::of_this_process() != Guards::Markers {
+            return;
+        }
+        let region = Region::map(16 << 10, 1).unwrap();
+        // SAFETY: just mapped.
+        let low = unsafe { region.as_ref() }.slot(0).low;
+        Guards::Markers.install(low).unwrap();
+        let writable = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: nobody uses the slot.
+        let failed = unsafe { libc::mprotect(low.as_ptr().cast(), GUARD_BYTES, writable) };
+        assert_eq!(failed, 0);
+        assert!(kernel_faults_at(low));
+        // SAFETY: mapped above, and no stack was made in it.
+        unsafe { Region::unmap(region) };
+    }
+
     #[test]
     fn a_hundred_thousand_markers_need_no_further_mapping() {
         if Guards::of_this_process() != Guards::Markers {
