@@ -193,7 +193,7 @@ fn every_unsafe_says_why_it_is_sound() {
 fn only_park_suspends_a_task() {
     only_in(
         &["suspend("],
-        &["coroutine/", "scheduler/park.rs", "generator.rs"],
+        &["coroutine/", "scheduler/park.rs", "generator/"],
         "only scheduler/park.rs suspends a task; generators mind their own coroutine",
         "make the call a Case and run it by select::block_on",
     );
@@ -209,7 +209,7 @@ fn only_park_suspends_a_task() {
 fn only_the_loop_and_a_nested_spawn_resume_a_task() {
     only_in(
         &[".resume()", ".resume_from_the_loop()"],
-        &["coroutine/", "scheduler/mod.rs", "generator.rs"],
+        &["coroutine/", "scheduler/mod.rs", "generator/"],
         "only the loop and run_nested in scheduler/mod.rs resume a task",
         "wake the task and let the loop do it",
     );
@@ -254,7 +254,7 @@ fn only_kill_starts_an_unwind() {
     only_in(
         &["panic_any", "resume_unwind(Box::new"],
         // The pump starts unwinds that it stops half-way, a generator its own body's.
-        &["scheduler/kill.rs", "generator.rs", "coroutine/pump.rs"],
+        &["scheduler/kill.rs", "generator/", "coroutine/pump.rs"],
         "only scheduler/kill.rs unwinds a task",
         "kill the task, or raise a bound",
     );
@@ -263,7 +263,7 @@ fn only_kill_starts_an_unwind() {
         &[
             "scheduler/kill.rs",
             "coroutine/pump.rs",
-            "generator.rs",
+            "generator/",
             "task/scope.rs",
             "task/gather.rs",
             "task/cleanup.rs",

@@ -21,7 +21,7 @@ fn a_killed_task_leaves_a_std_scope_when_its_os_threads_are_done() {
         let sum = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let theirs = sum.clone();
         let handle = spawn(move || {
-            let numbers = vec![1, 2, 3];
+            let numbers = [1, 2, 3];
             std::thread::scope(|s| {
                 s.spawn(|| {
                     let total = numbers.iter().sum();
