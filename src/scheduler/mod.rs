@@ -270,32 +270,31 @@ impl Scheduler {
     /// Gives a task its stack, at its first turn. `None`: it waits for one.
     #[inline(never)]
     fn start(&self, slot: u32) -> Option<coroutine::Handle> {
-        let (body, serial, attention) = self.kernel(|kernel| {
-            let task = &kernel.tasks[slot as usize];
+        let started = self.kernel(|kernel| {
             let attention = kernel.attention_of(slot);
-            (task.body.clone(), task.serial, attention)
+            let task = &mut kernel.tasks[slot as usize];
+            let about = task.body.about();
+            let coroutine = self.roster.take(
+                about.class.get(),
+                Label {
+                    kind: Kind::Task,
+                    name: about.given_name(),
+                    site: about.site,
+                    serial: task.serial,
+                },
+            )?;
+            coroutine.set_attention(attention);
+            let handle = coroutine.handle();
+            task.coroutine = Some(coroutine);
+            Ok(handle)
         });
-        let about = body.about();
-        let taken = self.roster.take(
-            about.class.get(),
-            Label {
-                kind: Kind::Task,
-                name: about.given_name(),
-                site: about.site,
-                serial,
-            },
-        );
-        let coroutine = match taken {
-            Ok(coroutine) => coroutine,
+        match started {
+            Ok(handle) => Some(handle),
             Err(limit) => {
                 self.starve(slot, limit);
-                return None;
+                None
             }
-        };
-        coroutine.set_attention(attention);
-        let handle = coroutine.handle();
-        self.kernel(|kernel| kernel.tasks[slot as usize].coroutine = Some(coroutine));
-        Some(handle)
+        }
     }
 
     #[cold]
@@ -367,7 +366,7 @@ impl Scheduler {
 /// What a coroutine runs when it serves a task.
 fn run_current() {
     let bomb = Bomb;
-    let (_, body) = current().expect("the loop resumes tasks only");
+    let body = with_kernel(|kernel| kernel.tasks[kernel.current as usize].body.clone());
     body.run();
     drop(body);
     std::mem::forget(bomb);
