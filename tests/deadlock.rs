@@ -589,3 +589,14 @@ fn a_kill_that_finds_a_task_giving_way_at_the_end_of_its_budget_is_not_lost() {
     });
     assert!(matches!(killed, Ok(true)), "{killed:?}");
 }
+
+#[test]
+fn a_call_through_a_function_pointer_has_the_place_of_the_spawn() {
+    let stuck = Builder::new().run(|| {
+        spawn(task::park);
+        task::park();
+    });
+    let report = stuck.unwrap_err().to_string();
+    assert!(!report.contains("/rustc/"), "{report}");
+    assert_eq!(report.matches("tests/deadlock.rs").count(), 4, "{report}");
+}

@@ -67,7 +67,8 @@ fn line(task: &TaskView, all: &[TaskView]) -> String {
 }
 
 fn doing(task: &TaskView, all: &[TaskView]) -> String {
-    let at = format!("{}:{}", task.wait.at.file(), task.wait.at.line());
+    let place = task.wait.place(task.site);
+    let at = format!("{}:{}", place.file(), place.line());
     match (task.status, task.wait.what) {
         (Status::Ready | Status::Running, _) | (_, What::Turn | What::Nest | What::Check) => {
             "waits for a turn".to_string()

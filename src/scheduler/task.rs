@@ -269,7 +269,10 @@ impl About {
             && let Ok(mut note) = more.kill.try_borrow_mut()
             && let Some(note) = note.as_mut()
         {
-            note.caught = Some(wait);
+            note.caught = Some(Wait {
+                at: wait.place(self.site),
+                ..wait
+            });
         }
     }
 

@@ -61,6 +61,17 @@ pub(crate) struct Wait {
     pub(crate) at: &'static Location<'static>,
 }
 
+impl Wait {
+    /// The place of the call, for a task that was spawned at `site`. A call through a function
+    /// pointer, as in `spawn(park)`, has its place in the standard library, which helps nobody.
+    pub(crate) fn place(&self, site: &'static Location<'static>) -> &'static Location<'static> {
+        match self.at.file().starts_with("/rustc/") {
+            true => site,
+            false => self.at,
+        }
+    }
+}
+
 /// How a park ended. A task gets exactly one per park.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Woken {
