@@ -43,3 +43,30 @@ impl UnjoinedPanics {
         self.first.len() + self.others
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panic(serial: u64) -> UnjoinedPanic {
+        let id = TaskId {
+            serial,
+            slot: 0,
+            run: 1,
+        };
+        UnjoinedPanic {
+            id,
+            text: format!("panic {serial}"),
+        }
+    }
+
+    #[test]
+    fn only_the_first_are_kept_by_name_and_all_are_counted() {
+        let mut panics = UnjoinedPanics::default();
+        (1..=1000).for_each(|serial| panics.keep(panic(serial)));
+        assert_eq!((panics.first().len(), panics.count()), (KEPT, 1000));
+        panics.forget(panic(3).id);
+        panics.forget(panic(900).id);
+        assert_eq!((panics.first().len(), panics.count()), (KEPT - 1, 998));
+    }
+}
