@@ -20,7 +20,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 #[test]
 fn a_scoped_body_is_closed_also_when_a_value_that_it_yields_panics_in_its_drop() {
     let ended = child::run(|| {
-        let data = vec![1_u8; 100];
+        let data = Box::new([1_u8; 100]);
         scoped(
             |y| {
                 let _borrows = OnDrop(|| println!("{}", data.len()));
