@@ -188,23 +188,25 @@ fn a_run_inside_the_panic_hook_is_a_world_of_its_own() {
 }
 
 #[test]
-fn a_foreign_coroutine_carries_no_yield_away_from_nobody() {
+fn a_no_yield_that_a_foreign_coroutine_carries_off_lifts_no_other_tasks() {
     run(|| {
         let mut foreign = corosensei::Coroutine::<(), (), ()>::new(|yielder, ()| {
             task::no_yield(|| yielder.suspend(()));
         });
-        // Entered by one task, left by another, which was never forbidden anything.
+        // Entered by one task, left by another inside a `no_yield` of its own.
         let first = spawn(move || {
             foreign.resume(());
             foreign
         });
         let mut foreign = first.join().unwrap();
         let second = spawn(move || {
-            foreign.resume(());
+            task::no_yield(|| {
+                foreign.resume(());
+                assert!(catch_unwind(yield_now).is_err());
+            });
             yield_now();
         });
         second.join().unwrap();
-        yield_now();
     });
 }
 

@@ -88,7 +88,8 @@ pub(crate) fn is_ours(payload: &(dyn Any + Send)) -> bool {
 }
 
 impl Kernel {
-    /// Flags the task and wakes it if it may be woken: O(1), no code of a user.
+    /// Flags the task and wakes it if it may be woken. Runs no code of a user; takes constant time,
+    /// but for a look at each timeout and scope that the task is inside of.
     pub(super) fn kill(&mut self, slot: u32) -> Killed {
         if cfg!(not(panic = "unwind")) {
             return Killed::Unsupported;

@@ -143,7 +143,7 @@ fn ask_slowly(wait: Wait) {
         if in_panic_hook() {
             // A panic in a hook shows no message of its own.
             let (what, at) = (wait.what, wait.at);
-            crate::coroutine::say(format_args!(
+            coroutine::say(format_args!(
                 "maypole: {what} inside the panic hook, at {at}: nothing can wait there"
             ));
             panic!("maypole: a park inside the panic hook");
