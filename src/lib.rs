@@ -36,7 +36,9 @@ mod scheduler;
 mod select;
 
 // Floor 3: what tasks do with each other.
+pub mod channel;
 pub mod generator;
+pub mod sync;
 pub mod task;
 pub mod time;
 
@@ -45,6 +47,9 @@ mod report;
 
 // Floor 7: the pieces put together.
 mod run;
+
+// Floor 8: tools that run.
+pub mod explore;
 
 // Front door.
 pub mod prelude;
@@ -58,6 +63,12 @@ pub use task::{
     JoinError, JoinHandle, Scope, ScopedJoinHandle, Task, TaskId, scope, spawn, spawn_now,
 };
 pub use time::sleep;
+
+/// What the macros expand to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::select::{Order, poll, wait, wait_timeout};
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

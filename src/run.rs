@@ -5,6 +5,12 @@
 //!                        │                         each until it has ended or parks in its cleanup
 //!                        └────► deadlock, turn limit, no stack: report, kill all, main first
 //! ```
+mod repeat;
+mod replay;
+
+pub(crate) use repeat::{Repeat, repeat};
+pub(crate) use replay::{Order, take_order};
+
 use crate::coroutine;
 use crate::report::{self, Report};
 use crate::scheduler::clock::Clock as KernelClock;
@@ -12,7 +18,7 @@ use crate::scheduler::driver::{Driver, Sleeper};
 use crate::scheduler::policy::Seeded;
 use crate::scheduler::task::{About, Flags, TaskId};
 use crate::scheduler::{self, First, Scheduler, Stop, Traits};
-use crate::task::{Ending, Harvest, JoinError, Lent, Packet, lend};
+use crate::task::{Ending, Harvest, JoinError, Lender, Lent, Packet, lend};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -281,43 +287,32 @@ impl Builder {
                 "maypole: run at {at} inside of another run on this OS thread; spawn a task instead"
             );
         }
-        let options = self.heed_environment();
-        coroutine::watch_for_overflow();
-        report::install_panic_hook();
-        // A run in a destructor: its tasks are not the ones that unwind.
-        let levels = match std::thread::panicking() {
-            true => coroutine::hide_panics(),
-            false => 0,
-        };
-        let in_hook = scheduler::swap_hook_mark(false);
-        let ended = lend(|lender| {
-            let scheduler = options.scheduler();
-            let packet = Rc::new(Packet::new(
-                About::named(at, "main".into()),
-                main,
-                MainEnding(lender.token()),
-            ));
-            let body = lender.erase(packet.clone());
-            let trouble = scheduler.enter(|| {
-                let traits = Traits {
-                    stack_size: None,
-                    flags: Flags::default().with(Flags::SCOPED),
-                };
-                match scheduler::launch(body, traits, First::Parent, |_| ()) {
-                    Ok(id) => Run::new(&scheduler, id, at, options.max_turns).drive_to_the_end(),
-                    Err(limit) => {
-                        packet.withdraw();
-                        Some(RunError::Stacks(Report::new(format!(
-                            "maypole: no stack for the first task: {limit}"
-                        ))))
-                    }
+        let mut options = self.heed_environment();
+        let order = replay::take_order();
+        if let Some(order) = &order {
+            options.clock = order.clock();
+        }
+        let ended = beside_panics(|| {
+            lend(|lender| {
+                let scheduler = options.scheduler();
+                if let Some(order) = &order {
+                    order.direct(&scheduler);
                 }
-            });
-            let result = packet.outcome().take();
-            (result, trouble, scheduler.take_panics())
+                let stage = Stage {
+                    scheduler: &scheduler,
+                    lender,
+                    at,
+                    name: "main".into(),
+                    max_turns: options.max_turns,
+                    detail: Detail::Reports,
+                };
+                stage.perform(main)
+            })
         });
-        scheduler::swap_hook_mark(in_hook);
-        coroutine::restore_panics(levels);
+        let ended = match order {
+            Some(order) => order.judge(ended),
+            None => ended,
+        };
         options.conclude(ended)
     }
 
@@ -343,11 +338,11 @@ impl Builder {
     /// What the run comes to, once it is over.
     fn conclude<T>(
         &self,
-        (result, trouble, panics): (
-            Option<Result<T, JoinError>>,
-            Option<RunError>,
-            scheduler::UnjoinedPanics,
-        ),
+        Ended {
+            result,
+            trouble,
+            panics,
+        }: Ended<T>,
     ) -> Result<T, RunError> {
         let unjoined = report::unjoined(&panics);
         if let Some(report) = &unjoined {
@@ -448,6 +443,78 @@ fn random_seed() -> u64 {
     seed % 1_000_000 + 1
 }
 
+/// Does what any run needs, also one in a destructor: its tasks are not the ones that unwind.
+fn beside_panics<R>(body: impl FnOnce() -> R) -> R {
+    coroutine::watch_for_overflow();
+    report::install_panic_hook();
+    let levels = match std::thread::panicking() {
+        true => coroutine::hide_panics(),
+        false => 0,
+    };
+    let in_hook = scheduler::swap_hook_mark(false);
+    let result = body();
+    scheduler::swap_hook_mark(in_hook);
+    coroutine::restore_panics(levels);
+    result
+}
+
+/// What a run takes place on.
+struct Stage<'a, 'env> {
+    scheduler: &'a Scheduler,
+    lender: &'a Lender<'env>,
+    at: &'static Location<'static>,
+    name: Rc<str>,
+    max_turns: u64,
+    detail: Detail,
+}
+
+/// What is told of a run that cannot go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Reports,
+    /// Only what kind of trouble it is, in no time.
+    Verdicts,
+}
+
+/// What a run came to.
+pub(crate) struct Ended<T> {
+    pub(crate) result: Option<Result<T, JoinError>>,
+    pub(crate) trouble: Option<RunError>,
+    pub(crate) panics: scheduler::UnjoinedPanics,
+}
+
+impl<'env> Stage<'_, 'env> {
+    /// Runs `main` as the first task, until the last is gone.
+    fn perform<T: 'env>(&self, main: impl FnOnce() -> T + 'env) -> Ended<T> {
+        let packet = Rc::new(Packet::new(
+            About::named(self.at, self.name.clone()),
+            main,
+            MainEnding(self.lender.token()),
+        ));
+        let body = self.lender.erase(packet.clone());
+        let trouble = self.scheduler.enter(|| {
+            let traits = Traits {
+                stack_size: None,
+                flags: Flags::default().with(Flags::SCOPED),
+            };
+            match scheduler::launch(body, traits, First::Parent, |_| ()) {
+                Ok(id) => Run::new(self, id).drive_to_the_end(),
+                Err(limit) => {
+                    packet.withdraw();
+                    Some(RunError::Stacks(Report::new(format!(
+                        "maypole: no stack for the first task: {limit}"
+                    ))))
+                }
+            }
+        });
+        Ended {
+            result: packet.outcome().take(),
+            trouble,
+            panics: self.scheduler.take_panics(),
+        }
+    }
+}
+
 struct MainEnding(Lent);
 
 impl From<MainEnding> for Lent {
@@ -489,6 +556,8 @@ pub enum RunError {
     Panicked(Report),
     /// Tasks could not start for want of stacks, and none could come back.
     Stacks(Report),
+    /// The program is not the one whose trail `MAYPOLE_REPLAY` gave it to obey.
+    Diverged(Report),
 }
 
 impl fmt::Display for RunError {
@@ -497,7 +566,8 @@ impl fmt::Display for RunError {
             RunError::Deadlock(report)
             | RunError::TurnLimit(report)
             | RunError::Panicked(report)
-            | RunError::Stacks(report) => report.fmt(f),
+            | RunError::Stacks(report)
+            | RunError::Diverged(report) => report.fmt(f),
         }
     }
 }
@@ -515,26 +585,37 @@ struct Run<'a> {
     driver: Box<dyn Driver>,
     /// Turns that the tasks get to die in, where turns are limited at all.
     turns_to_die: u64,
+    detail: Detail,
+}
+
+/// The trouble that ended a run, with no word about it.
+fn verdict(stop: Stop) -> RunError {
+    let nothing = Report::new(String::new());
+    match stop {
+        Stop::Turns => RunError::TurnLimit(nothing),
+        Stop::Stacks(_) => RunError::Stacks(nothing),
+        Stop::Deadlock => RunError::Deadlock(nothing),
+        Stop::Diverged => RunError::Diverged(nothing),
+        Stop::Watched | Stop::Quiet | Stop::Empty | Stop::Hopeless => {
+            unreachable!("a run stops so only while it is being ended")
+        }
+    }
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        scheduler: &'a Scheduler,
-        main: TaskId,
-        at: &'static Location<'static>,
-        max_turns: u64,
-    ) -> Self {
-        let turns_to_die = match max_turns {
+    fn new(stage: &'a Stage<'_, '_>, main: TaskId) -> Self {
+        let turns_to_die = match stage.max_turns {
             u64::MAX => u64::MAX,
             limited => limited.max(LEAST_TURNS_TO_DIE),
         };
-        scheduler.watch(main);
+        stage.scheduler.watch(main);
         Run {
-            scheduler,
+            scheduler: stage.scheduler,
             main,
-            at,
+            at: stage.at,
             driver: Box::new(Sleeper),
             turns_to_die,
+            detail: stage.detail,
         }
     }
 
@@ -558,6 +639,9 @@ impl<'a> Run<'a> {
     }
 
     fn trouble(&self, stop: Stop) -> RunError {
+        if self.detail == Detail::Verdicts {
+            return verdict(stop);
+        }
         let tasks = self.scheduler.kernel(|kernel| kernel.snapshot());
         let count = match tasks.len() {
             1 => "the only task".to_string(),
@@ -578,9 +662,7 @@ impl<'a> Run<'a> {
                 ),
                 &tasks,
             )),
-            Stop::Watched | Stop::Quiet | Stop::Empty | Stop::Hopeless => {
-                unreachable!("a run stops so only while it is being ended")
-            }
+            stop => verdict(stop),
         }
     }
 
@@ -591,6 +673,7 @@ impl<'a> Run<'a> {
             RunError::TurnLimit(_) => "the turn limit is reached",
             RunError::Stacks(_) => "no stack for a task",
             RunError::Panicked(_) => "a task panicked",
+            RunError::Diverged(_) => "the program is not the recorded one",
         };
         self.scheduler.kernel(|kernel| {
             kernel.limit_turns(self.turns_to_die);
@@ -671,12 +754,14 @@ impl<'a> Run<'a> {
             Stop::Quiet | Stop::Watched => false,
             // Those that no kill has reached yet may still die.
             Stop::Hopeless if self.has_unkilled() => false,
-            Stop::Deadlock | Stop::Hopeless | Stop::Turns | Stop::Stacks(_) => {
-                let left = self.scheduler.kernel(|kernel| kernel.snapshot());
-                coroutine::say(format_args!(
-                    "{}",
-                    report::stuck("these tasks would not die and are leaked", &left)
-                ));
+            Stop::Deadlock | Stop::Hopeless | Stop::Turns | Stop::Stacks(_) | Stop::Diverged => {
+                if self.detail == Detail::Reports {
+                    let left = self.scheduler.kernel(|kernel| kernel.snapshot());
+                    coroutine::say(format_args!(
+                        "{}",
+                        report::stuck("these tasks would not die and are leaked", &left)
+                    ));
+                }
                 self.scheduler.leak_all();
                 true
             }

@@ -63,6 +63,8 @@ struct Header {
     attention: Cell<u32>,
     /// Operations since the function waited last.
     spent: Cell<u32>,
+    /// Whom the function serves, in words of the floor above.
+    tag: Cell<[u64; 2]>,
     ground: Ground,
 }
 
@@ -101,6 +103,7 @@ impl Coroutine {
                 suspender: Cell::new(ptr::null()),
                 attention: Cell::new(0),
                 spent: Cell::new(0),
+                tag: Cell::new([0; 2]),
                 ground,
             });
         }
@@ -135,6 +138,12 @@ impl Coroutine {
     pub(crate) fn set_attention(&self, bits: u32) {
         debug_assert_eq!(bits & (OUTSIDE | DISMISSED), 0);
         self.header().attention.set(bits);
+    }
+
+    /// What [`tag`] tells the function when it runs.
+    #[inline(always)]
+    pub(crate) fn set_tag(&self, tag: [u64; 2]) {
+        self.header().tag.set(tag);
     }
 
     /// Prepares an idle coroutine for its next run, under another label.
@@ -249,6 +258,17 @@ pub(crate) fn attention() -> u32 {
     }
     // SAFETY: as in `suspend`: a running coroutine's header is alive.
     unsafe { (*running).attention.get() }
+}
+
+/// The tag of the running coroutine, zeroes when there is none.
+#[inline(always)]
+pub(crate) fn tag() -> [u64; 2] {
+    let running = RUNNING.get();
+    if running.is_null() {
+        return [0; 2];
+    }
+    // SAFETY: as in `suspend`: a running coroutine's header is alive.
+    unsafe { (*running).tag.get() }
 }
 
 /// Counts one operation of the running coroutine; tells how many it did before.

@@ -70,13 +70,15 @@ fn doing(task: &TaskView, all: &[TaskView]) -> String {
     let place = task.wait.place(task.site);
     let at = format!("{}:{}", place.file(), place.line());
     match (task.status, task.wait.what) {
-        (Status::Ready | Status::Running, _) | (_, What::Turn | What::Nest | What::Check) => {
+        (Status::Ready | Status::Running, _)
+        | (_, What::Turn | What::Nest | What::Check | What::Call(_)) => {
             "waits for a turn".to_string()
         }
         (_, What::Join(id)) => format!("joins task {} at {at}", name(id, all)),
         (_, What::Scope) => format!("waits for the end of a scope's tasks at {at}"),
         (_, What::Sleep) => format!("sleeps at {at}"),
         (_, What::Unpark) => format!("waits to be unparked at {at}"),
+        (_, what) => format!("waits in {what} at {at}"),
     }
 }
 

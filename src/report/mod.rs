@@ -1,9 +1,11 @@
 //! What people see when something goes wrong.
 mod deadlock;
 mod panics;
+mod steps;
 
 pub(crate) use deadlock::stuck;
-pub(crate) use panics::{install_panic_hook, unjoined};
+pub(crate) use panics::{install_panic_hook, quietly, unjoined};
+pub(crate) use steps::{Recorder, Steps, divergence, meeting};
 
 use std::fmt;
 

@@ -5,6 +5,7 @@ use crate::scheduler::task::{PanicNote, PanicPlace};
 use crate::scheduler::{self, UnjoinedPanics};
 use crate::task::message_of;
 use std::backtrace::Backtrace;
+use std::cell::Cell;
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 
@@ -21,10 +22,29 @@ pub(crate) fn install_panic_hook() {
         panic::set_hook(Box::new(move |info| {
             scheduler::mark_panic_hook(|| {
                 note(info);
-                outer(info);
+                if !QUIET.get() {
+                    outer(info);
+                }
             });
         }));
     });
+}
+
+thread_local! {
+    /// Whether panics print nothing: an exploration has too many.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body`, whose panics on this OS thread print nothing.
+pub(crate) fn quietly<R>(body: impl FnOnce() -> R) -> R {
+    struct Loud(bool);
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            QUIET.set(self.0);
+        }
+    }
+    let _loud = Loud(QUIET.replace(true));
+    body()
 }
 
 fn note(info: &PanicHookInfo<'_>) {
@@ -33,7 +53,8 @@ fn note(info: &PanicHookInfo<'_>) {
     };
     let about = body.about();
     let main = about.given_name().is_some_and(|name| &*name == "main");
-    if !main {
+    let quiet = QUIET.get();
+    if !main && !quiet {
         let site = about.site;
         let (file, line) = (site.file(), site.line());
         say(format_args!(
@@ -48,7 +69,10 @@ fn note(info: &PanicHookInfo<'_>) {
                 line: location.line(),
                 column: location.column(),
             },
-            backtrace: Backtrace::capture(),
+            backtrace: match quiet {
+                true => Backtrace::disabled(),
+                false => Backtrace::capture(),
+            },
             message: message_of(info.payload()).map(str::to_string),
         });
     }

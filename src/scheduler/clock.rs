@@ -24,6 +24,13 @@ impl Clock {
         }
     }
 
+    /// Sets virtual time back to its beginning, for another run.
+    pub(super) fn restart(&mut self) {
+        if let Some(now) = &mut self.now {
+            *now = 0;
+        }
+    }
+
     pub(crate) fn is_virtual(&self) -> bool {
         self.now.is_some()
     }

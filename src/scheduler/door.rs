@@ -2,6 +2,7 @@
 //! Values pass as plain tokens, so nobody points into another's stack.
 use super::kernel::Kernel;
 use super::kill::Killed;
+use super::object::Object;
 use super::task::{Body, Flags, KillNote, TaskId};
 use super::wait::{Wait, WaitQueue, What};
 use super::{
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::coroutine::{self, StackLimit};
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// Whether a scheduler runs on this OS thread.
@@ -138,6 +139,12 @@ pub(crate) fn is_current_killed() -> bool {
     })
 }
 
+/// The running task's identity in a few loads, [`TaskId::NOBODY`] outside of a task.
+#[inline(always)]
+pub(crate) fn current_id() -> TaskId {
+    TaskId::from_tag(coroutine::tag())
+}
+
 /// The running task, if any.
 pub(crate) fn current() -> Option<(TaskId, Rc<dyn Body>)> {
     if !is_in_task() {
@@ -171,6 +178,52 @@ pub(crate) fn kill(id: TaskId, reason: &str, at: &'static Location<'static>) -> 
     with_kernel(|kernel| kernel.find(id).is_some().then(|| kernel.kill(id.slot)))
 }
 
+/// Wakes the first in the queue with a word for it; tells what it offered.
+#[inline(always)]
+pub(crate) fn wake_one(queue: &WaitQueue, token: usize) -> Option<usize> {
+    ask_kernel(queue, |kernel| kernel.wake_one(queue, token))
+}
+
+/// Wakes the first in the queue whose offer is wanted; tells what it offered.
+#[inline(always)]
+pub(crate) fn wake_first(
+    queue: &WaitQueue,
+    token: usize,
+    wanted: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    ask_kernel(queue, |kernel| kernel.wake_first(queue, token, wanted))
+}
+
+/// Whether anybody waits in the queue whose offer is wanted.
+pub(crate) fn has_waiter(queue: &WaitQueue, wanted: impl Fn(usize) -> bool) -> bool {
+    ask_kernel(queue, |kernel| {
+        kernel.find_waiter(queue, wanted).map(|_| ())
+    })
+    .is_some()
+}
+
+/// What the first in the queue offers.
+#[inline(always)]
+pub(crate) fn first_offer(queue: &WaitQueue) -> Option<usize> {
+    let offer = |kernel: &mut Kernel| Some(kernel.find_waiter(queue, |_| true)?.offer);
+    ask_kernel(queue, offer)
+}
+
+/// How many wait in the queue: counts them one by one.
+pub(crate) fn count_waiters(queue: &WaitQueue) -> usize {
+    let count = |kernel: &mut Kernel| Some(kernel.count_waiters(queue));
+    ask_kernel(queue, count).unwrap_or(0)
+}
+
+/// Asks about a queue in which somebody may wait.
+#[inline(always)]
+fn ask_kernel<R>(queue: &WaitQueue, ask: impl FnOnce(&mut Kernel) -> Option<R>) -> Option<R> {
+    if !queue.was_used() {
+        return None;
+    }
+    with_scheduler(|scheduler| scheduler.and_then(|scheduler| scheduler.kernel(ask)))
+}
+
 /// Wakes everybody in the queue, in order.
 #[inline(always)]
 pub(crate) fn wake_all(queue: &WaitQueue, token: usize) {
@@ -182,6 +235,39 @@ pub(crate) fn wake_all(queue: &WaitQueue, token: usize) {
 #[inline(never)]
 pub(super) fn wake_registered(queue: &WaitQueue, token: usize) {
     with_kernel(|kernel| while kernel.wake_one(queue, token).is_some() {});
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn introduce(queue: &WaitQueue, object: Weak<dyn Object>) {
+    if is_running() {
+        with_kernel(|kernel| kernel.introduce(queue, object));
+    }
+}
+
+/// Which of several ready cases a `select!` takes.
+#[inline]
+pub(crate) fn choose_case(among: usize, wait: Wait) -> usize {
+    match among {
+        0 | 1 => 0,
+        _ => choose_case_slowly(among, wait),
+    }
+}
+
+/// A number below `among` by chance, the same in every run; no choice that a policy makes.
+pub(crate) fn chance(among: usize) -> usize {
+    match among {
+        0 | 1 => 0,
+        _ => with_kernel(|kernel| kernel.chance.draw(among)),
+    }
+}
+
+#[inline(never)]
+fn choose_case_slowly(among: usize, wait: Wait) -> usize {
+    with_scheduler(|scheduler| match scheduler {
+        Some(scheduler) => scheduler.kernel(|kernel| kernel.choose_case(among, wait)),
+        None => 0,
+    })
 }
 
 pub(super) fn forget_queue(queue: &WaitQueue) {

@@ -2,15 +2,18 @@
 //! no switch, no code of a user. Tests drive it without a single coroutine.
 use super::bound::{Bound, BoundKey};
 use super::clock::Clock;
+use super::cycle::Cycles;
+use super::exploring::Exploring;
+use super::object::{Awaited, Object};
 use super::observer::{Event, Observer};
-use super::policy::Policy;
+use super::policy::{Choice, Kind, Policy, Seeded};
 use super::ready::{Entry, ReadyQueue};
 use super::task::{Body, Flags, State, Task, TaskId};
 use super::timers::{TimerKey, Timers};
 use super::wait::{Ends, Wait, WaitQueue, Waiter, WaiterKey, What, Woken};
 use crate::coroutine::Coroutine;
 use slab::Slab;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Turns between two looks at the clock and the outside world while tasks stay ready: reading the
 /// clock costs five switches, polling twenty.
@@ -68,8 +71,13 @@ pub(crate) struct Kernel {
     pub(super) vital_timers: usize,
     pub(crate) clock: Clock,
     pub(super) policy: Option<Box<dyn Policy>>,
+    /// For a policy that goes through schedules.
+    pub(super) exploring: Option<Box<Exploring>>,
+    /// Chooses between ready cases where there is no policy.
+    pub(super) chance: Seeded,
     pub(super) observer: Option<Box<dyn Observer>>,
     pub(super) paused: usize,
+    pub(super) cycles: Cycles,
     /// Number of this run on this OS thread, from 1.
     pub(crate) run: u32,
     next_serial: u64,
@@ -99,8 +107,11 @@ impl Kernel {
             vital_timers: 0,
             clock,
             policy: None,
+            exploring: None,
+            chance: Seeded::new(0),
             observer: None,
             paused: 0,
+            cycles: Cycles::new(),
             run,
             next_serial: 1,
             // Unlike those of other runs, into which a foreign coroutine may carry an unwind.
@@ -108,15 +119,38 @@ impl Kernel {
         }
     }
 
+    /// As new, for run `run`, but for the room that its tables have; the run before has ended.
+    pub(super) fn restart(&mut self, run: u32) {
+        debug_assert!(self.is_clean());
+        self.tasks.clear();
+        self.waiters.clear();
+        self.queues.clear();
+        self.bounds.clear();
+        self.timers.restart();
+        self.clock.restart();
+        (self.policy, self.observer) = (None, None);
+        self.chance = Seeded::new(0);
+        (self.current, self.quick, self.look_in) = (NOBODY, TURNS_PER_LOOK, 0);
+        self.turns_left = u64::MAX;
+        (self.slow, self.ending, self.killing) = (false, false, false);
+        self.looks_since_kill = 0;
+        self.cycles = Cycles::new();
+        self.run = run;
+        self.next_serial = 1;
+        self.bound_serial = u64::from(run) << 32;
+    }
+
     pub(crate) fn set_policy(&mut self, policy: Box<dyn Policy>) {
+        match (&mut self.exploring, policy.explores()) {
+            (Some(exploring), Some(switches)) => exploring.restart(switches),
+            (exploring, switches) => {
+                *exploring = switches.map(|switches| Box::new(Exploring::new(switches)));
+            }
+        }
         self.policy = Some(policy);
         self.slow_down();
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the hook that traces plug into")
-    )]
     pub(crate) fn set_observer(&mut self, observer: Box<dyn Observer>) {
         self.observer = Some(observer);
         self.slow_down();
@@ -179,8 +213,18 @@ impl Kernel {
             slot,
             run: self.run,
         };
-        self.emit(Event::Spawned(id));
+        if self.observer.is_some() {
+            self.tell_of_spawn(id);
+        }
         id
+    }
+
+    #[cold]
+    fn tell_of_spawn(&mut self, id: TaskId) {
+        if let Some(observer) = &mut self.observer {
+            observer.meet(id, self.tasks[id.slot as usize].body.about());
+            observer.event(Event::Spawned(id));
+        }
     }
 
     /// Makes a task ready that is in no queue.
@@ -228,6 +272,7 @@ impl Kernel {
         if self.observer.is_some() {
             self.emit(Event::Yielded(self.id(entry.slot)));
         }
+        self.note_yield(entry.slot);
         self.make_ready(entry.slot);
     }
 
@@ -265,18 +310,12 @@ impl Kernel {
             self.kill_nth(nth);
         }
         loop {
-            let index = match (&mut self.policy, self.ready.len()) {
-                (_, 0) => return None,
-                (Some(policy), among @ 2..) => policy.choose(among),
-                _ => 0,
+            let entry = match self.exploring {
+                Some(_) => self.explore_turn()?,
+                None => self.choose_among_ready()?,
             };
-            let entry = self
-                .ready
-                .take(index)
-                .expect("a policy chooses below the length");
-            let task = &mut self.tasks[entry.slot as usize];
-            if task.flags.has(Flags::PAUSED) {
-                task.state = State::Held;
+            if self.tasks[entry.slot as usize].flags.has(Flags::PAUSED) {
+                self.hold(entry.slot);
                 continue;
             }
             let turns = match self.slow {
@@ -288,6 +327,20 @@ impl Kernel {
             self.emit(Event::Resumed(self.id(entry.slot)));
             return Some(entry);
         }
+    }
+
+    fn choose_among_ready(&mut self) -> Option<Entry> {
+        let index = match (&mut self.policy, self.ready.len()) {
+            (_, 0) => return None,
+            (Some(policy), among @ 2..) => policy.choose(&Choice::plain(among)).unwrap_or(0),
+            _ => 0,
+        };
+        self.ready.take(index)
+    }
+
+    /// Keeps a task out of the line that would have its turn.
+    pub(super) fn hold(&mut self, slot: u32) {
+        self.tasks[slot as usize].state = State::Held;
     }
 
     fn kill_nth(&mut self, nth: u64) {
@@ -309,7 +362,8 @@ impl Kernel {
         if bound != BoundKey::NONE {
             self.drop_bounds(slot, bound);
         }
-        if self.observer.is_some() {
+        if self.slow {
+            self.remember_end(slot);
             self.emit(Event::Finished(self.id(slot)));
         }
         let task = self.tasks.remove(slot as usize);
@@ -329,9 +383,9 @@ impl Kernel {
 
     /// Running → Parked, on every queue in `on` and until `until`.
     #[inline]
-    pub(super) fn park(
+    pub(super) fn park<'q>(
         &mut self,
-        on: &[(&WaitQueue, usize)],
+        on: impl IntoIterator<Item = (&'q WaitQueue, usize)>,
         until: Option<u64>,
         wait: Wait,
         unwinding: bool,
@@ -340,8 +394,8 @@ impl Kernel {
         // In order, so that of two cases on one queue the first is woken; the chain of siblings
         // runs the other way, which matters to nobody.
         let mut first = WaiterKey::NONE;
-        for (case, (queue, offer)) in on.iter().enumerate() {
-            first = self.enlist(slot, case as u32, queue, *offer, first);
+        for (case, (queue, offer)) in on.into_iter().enumerate() {
+            first = self.enlist(slot, case as u32, queue, offer, first);
         }
         let timer = match until {
             Some(deadline) => self.arm(slot, deadline, Alarm::Park(slot)),
@@ -357,9 +411,68 @@ impl Kernel {
             true => State::Parked,
             false => State::ParkedUnkillably,
         };
-        if self.observer.is_some() {
+        if self.slow {
+            self.remember(slot, wait);
             self.emit(Event::Parked(self.id(slot), wait.what));
         }
+        if until.is_none() && wait.what.is_for_holders() {
+            self.look_for_cycle(slot);
+        }
+    }
+
+    fn register(&mut self, queue: &WaitQueue, object: Option<Weak<dyn Object>>) -> u32 {
+        let key = self.queues.insert(Ends {
+            head: WaiterKey::NONE,
+            tail: WaiterKey::NONE,
+            object,
+        });
+        let key = u32::try_from(key).expect("fewer than 2^32 queues");
+        queue.register(self.run, key);
+        key
+    }
+
+    /// Remembers what `queue` is the queue of.
+    pub(super) fn introduce(&mut self, queue: &WaitQueue, object: Weak<dyn Object>) {
+        if queue.key(self.run).is_none() {
+            self.register(queue, Some(object));
+        }
+    }
+
+    /// What the task in `slot` waits for, in the order of its cases.
+    pub(super) fn objects(&self, slot: u32) -> Vec<Awaited> {
+        let mut found = Vec::new();
+        self.each_object(slot, &mut |object| {
+            found.push(Awaited {
+                identity: std::ptr::from_ref(object).addr(),
+                view: object.view(),
+            });
+        });
+        found.reverse();
+        found
+    }
+
+    /// Shows what the task in `slot` waits for, the last of its cases first.
+    pub(super) fn each_object(&self, slot: u32, show: &mut dyn FnMut(&dyn Object)) {
+        let mut next = self.tasks[slot as usize].waiter;
+        while let Some(key) = next.get() {
+            let waiter = &self.waiters[key];
+            let object = self.queues[waiter.queue as usize].object.as_ref();
+            if let Some(object) = object.and_then(Weak::upgrade) {
+                show(&*object);
+            }
+            next = waiter.sibling;
+        }
+    }
+
+    /// A number below `among`, by chance that is the same in every run.
+    pub(super) fn chance(&mut self, among: usize) -> usize {
+        self.chance.draw(among)
+    }
+
+    /// Which of several ready cases is taken: by the policy, else by chance that is the same in
+    /// every run, so that no case starves.
+    pub(super) fn choose_case(&mut self, among: usize, wait: Wait) -> usize {
+        self.choose_value(Kind::Case, among, wait)
     }
 
     fn enlist(
@@ -372,15 +485,7 @@ impl Kernel {
     ) -> WaiterKey {
         let ends = match queue.key(self.run) {
             Some(key) => key,
-            None => {
-                let key = self.queues.insert(Ends {
-                    head: WaiterKey::NONE,
-                    tail: WaiterKey::NONE,
-                });
-                let key = u32::try_from(key).expect("fewer than 2^32 queues");
-                queue.register(self.run, key);
-                key
-            }
+            None => self.register(queue, None),
         };
         let tail = self.queues[ends as usize].tail;
         let key = WaiterKey::new(self.waiters.insert(Waiter {
@@ -443,11 +548,54 @@ impl Kernel {
         Some(offer)
     }
 
+    /// Wakes the first in the queue whose offer is wanted; tells what it offered.
+    pub(crate) fn wake_first(
+        &mut self,
+        queue: &WaitQueue,
+        token: usize,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let waiter = self.find_waiter(queue, wanted)?;
+        let (slot, case, offer) = (waiter.task, waiter.case, waiter.offer);
+        self.wake(slot, Woken::Ready { case, token });
+        Some(offer)
+    }
+
+    /// The first in the queue whose offer is wanted.
+    pub(super) fn find_waiter(
+        &self,
+        queue: &WaitQueue,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Option<&Waiter> {
+        let mut next = self.queues[queue.key(self.run)? as usize].head;
+        loop {
+            let waiter = &self.waiters[next.get()?];
+            if wanted(waiter.offer) {
+                return Some(waiter);
+            }
+            next = waiter.next;
+        }
+    }
+
+    /// Moves the task that was made ready last to the head of the line.
+    pub(super) fn hurry_latest(&mut self) {
+        self.ready.last_to_front();
+    }
+
     /// Whether anybody waits in the queue.
     pub(crate) fn has_waiter(&self, queue: &WaitQueue) -> bool {
         queue
             .key(self.run)
             .is_some_and(|key| self.queues[key as usize].head != WaiterKey::NONE)
+    }
+
+    pub(super) fn count_waiters(&self, queue: &WaitQueue) -> usize {
+        let head = queue
+            .key(self.run)
+            .map(|key| self.queues[key as usize].head);
+        let first = head.and_then(|head| self.waiters.get(head.get()?));
+        let next = |waiter: &&Waiter| self.waiters.get(waiter.next.get()?);
+        std::iter::successors(first, next).count()
     }
 
     pub(super) fn forget_queue(&mut self, queue: &WaitQueue) {

@@ -5,6 +5,7 @@
 //! cannot swallow it for good.
 use super::bound::BoundKey;
 use super::kernel::Kernel;
+use super::policy::Switches;
 use super::task::{Fate, Flags, State, Task, TaskId};
 use super::wait::{Wait, Woken};
 use super::{park, with_kernel};
@@ -63,6 +64,10 @@ pub(super) mod attention {
     pub(crate) const FORBID: u32 = 1 << 2;
     /// Parks are audited.
     pub(crate) const AUDIT: u32 = 1 << 3;
+    /// A policy wants to be asked before operations that may park.
+    pub(crate) const EXPLORE: u32 = 1 << 4;
+    /// It wants to hear of all operations that others can see.
+    pub(crate) const TOUCH: u32 = 1 << 5;
 }
 
 /// What unwinds a killed task. Private, so that nobody can make one.
@@ -140,7 +145,7 @@ impl Kernel {
     pub(super) fn attention_of(&self, slot: u32) -> u32 {
         let task = &self.tasks[slot as usize];
         let plain = !task.flags.has(Flags::KILLED) && !task.flags.has(Flags::FORBIDDEN);
-        if plain && task.bound == BoundKey::NONE && !self.audit {
+        if plain && task.bound == BoundKey::NONE && !self.audit && self.exploring.is_none() {
             return 0;
         }
         let mut bits = 0;
@@ -155,6 +160,12 @@ impl Kernel {
         }
         if self.audit {
             bits |= attention::AUDIT;
+        }
+        if let Some(exploring) = &self.exploring {
+            bits |= attention::EXPLORE;
+            if exploring.switches == Switches::Everywhere || self.observer.is_some() {
+                bits |= attention::TOUCH;
+            }
         }
         bits
     }

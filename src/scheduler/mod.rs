@@ -13,11 +13,14 @@
 pub(crate) mod audit;
 pub(crate) mod bound;
 pub(crate) mod clock;
+mod cycle;
 mod door;
 pub(crate) mod driver;
+mod exploring;
 mod hold;
 pub(crate) mod kernel;
 pub(crate) mod kill;
+pub(crate) mod object;
 pub(crate) mod observer;
 pub(crate) mod park;
 pub(crate) mod policy;
@@ -34,9 +37,10 @@ mod tests;
 
 use door::with_scheduler;
 pub(crate) use door::{
-    Ban, current, current_in_panic, deadline_after, deadline_at, in_panic_hook, is_current_killed,
-    is_in_task, is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now,
-    outside, panic_joined, swap_hook_mark, wake_all, with_kernel,
+    Ban, chance, choose_case, count_waiters, current, current_id, current_in_panic, deadline_after,
+    deadline_at, first_offer, has_waiter, in_panic_hook, is_current_killed, is_in_task,
+    is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now, outside,
+    panic_joined, swap_hook_mark, wake_all, wake_first, wake_one, with_kernel,
 };
 
 use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
@@ -44,6 +48,7 @@ use driver::Driver;
 use kernel::{Kernel, NOBODY, Remains};
 use ready::Entry;
 use roster::Roster;
+use snapshot::TaskView;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 use task::{Fate, Flags, TaskId};
@@ -54,6 +59,18 @@ thread_local! {
     static CURRENT: Current<Scheduler> = const { Current::new() };
     static RUNS: Cell<u32> = const { Cell::new(0) };
     static IN_PANIC_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The number of the run that is under way on this OS thread, or of the latest one.
+#[inline(always)]
+fn run_number() -> u32 {
+    RUNS.get()
+}
+
+fn next_run() -> u32 {
+    let run = RUNS.get().checked_add(1).expect("fewer than 2^32 runs");
+    RUNS.set(run);
+    run
 }
 
 /// One scheduler: the kernel, and what must not be inside it.
@@ -69,6 +86,8 @@ pub(crate) struct Scheduler {
     /// Panics that nobody has joined yet.
     panics: RefCell<UnjoinedPanics>,
     slack: Cell<Duration>,
+    /// Who is told of a cycle that closes.
+    on_cycle: Cell<Option<fn(&[TaskView])>>,
 }
 
 /// Why the loop came back.
@@ -87,6 +106,8 @@ pub(crate) enum Stop {
     Stacks(StackLimit),
     /// Only tasks are left that may not be abandoned and swallow every kill.
     Hopeless,
+    /// The policy has ended the run.
+    Diverged,
 }
 
 /// Who goes on after a spawn.
@@ -105,8 +126,7 @@ pub(crate) struct Traits {
 
 impl Scheduler {
     pub(crate) fn new(clock: clock::Clock, stack_size: usize) -> Self {
-        let run = RUNS.get().checked_add(1).expect("fewer than 2^32 runs");
-        RUNS.set(run);
+        let run = next_run();
         Scheduler {
             kernel: RefCell::new(Kernel::new(run, clock)),
             roster: Roster::new(stack_size, run_current),
@@ -115,11 +135,28 @@ impl Scheduler {
             watched: Cell::new(0),
             panics: RefCell::default(),
             slack: Cell::new(Duration::ZERO),
+            on_cycle: Cell::new(None),
         }
+    }
+
+    /// Makes it ready for another run, with the stacks of the one before.
+    pub(crate) fn restart(&self) {
+        let run = next_run();
+        self.kernel(|kernel| kernel.restart(run));
+        self.starved.borrow_mut().clear();
+        self.refusal.take();
+        self.watched.set(0);
+        self.panics.take();
     }
 
     pub(crate) fn set_slack(&self, slack: Duration) {
         self.slack.set(slack);
+    }
+
+    /// Has `tell` called with the tasks of each cycle of locks and joins that closes.
+    pub(crate) fn watch_cycles(&self, tell: fn(&[TaskView])) {
+        self.on_cycle.set(Some(tell));
+        self.kernel(|kernel| kernel.watch_cycles());
     }
 
     /// Makes this the scheduler of the OS thread while `body` runs. The caller has checked
@@ -193,7 +230,11 @@ impl Scheduler {
     #[cold]
     #[inline(never)]
     fn next_slowly(&self, driver: &mut dyn Driver) -> Result<Option<Entry>, Stop> {
-        let look_is_due = self.kernel(|kernel| kernel.look_is_due());
+        let (closed, look_is_due) =
+            self.kernel(|kernel| (kernel.take_closed_cycles(), kernel.look_is_due()));
+        if let Some(tell) = self.on_cycle.get() {
+            closed.iter().for_each(|tasks| tell(tasks));
+        }
         if look_is_due {
             if !self.kernel(|kernel| kernel.count_turns()) {
                 return Err(Stop::Turns);
@@ -213,6 +254,7 @@ impl Scheduler {
         }
         match self.kernel(|kernel| kernel.choose()) {
             Some(entry) => Ok(Some(entry)),
+            None if self.kernel(|kernel| kernel.has_stopped()) => Err(Stop::Diverged),
             None => self.idle(driver).map(|()| None),
         }
     }
@@ -272,6 +314,7 @@ impl Scheduler {
     fn start(&self, slot: u32) -> Option<coroutine::Handle> {
         let started = self.kernel(|kernel| {
             let attention = kernel.attention_of(slot);
+            let tag = kernel.id(slot).to_tag();
             let task = &mut kernel.tasks[slot as usize];
             let about = task.body.about();
             let coroutine = self.roster.take(
@@ -284,6 +327,7 @@ impl Scheduler {
                 },
             )?;
             coroutine.set_attention(attention);
+            coroutine.set_tag(tag);
             let handle = coroutine.handle();
             task.coroutine = Some(coroutine);
             Ok(handle)
@@ -396,19 +440,14 @@ fn run_nested(id: TaskId) {
     let Some(coroutine) = started else {
         return;
     };
-    let parent = with_kernel(|kernel| {
-        let parent = kernel.current;
-        kernel.tasks[parent as usize].flags.set(Flags::NESTS);
-        kernel.current = id.slot;
-        parent
-    });
+    let parent = with_kernel(|kernel| kernel.begin_nested(id.slot));
     let signal = coroutine.resume();
     with_scheduler(|scheduler| {
         let scheduler = scheduler.expect("the scheduler outlives its tasks' turns");
         scheduler.kernel(|kernel| {
-            kernel.current = parent;
-            kernel.tasks[parent as usize].flags.clear(Flags::NESTS);
+            kernel.end_nested(parent);
             if signal == Signal::Yielded {
+                kernel.note_yield(id.slot);
                 kernel.make_ready(id.slot);
             }
         });

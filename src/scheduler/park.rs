@@ -8,6 +8,8 @@
 //!
 //! A kill is looked for once, before any effect, and never between a wake and its result: a task
 //! that was handed something keeps it.
+use super::exploring::Then;
+use super::kernel::Kernel;
 use super::kill::{attention, raise_bound, raise_kill};
 use super::wait::{Wait, WaitQueue, What, Woken};
 use super::{audit, in_panic_hook, with_kernel};
@@ -72,6 +74,9 @@ fn yield_slowly(at: &'static Location<'static>) {
 pub(crate) fn yield_as(wait: Wait) {
     if coroutine::attention() != 0 {
         heed(wait);
+        if coroutine::attention() & attention::EXPLORE != 0 {
+            with_kernel(|kernel| kernel.gives_turn(wait));
+        }
     }
     ask(wait);
     suspend_counted(Signal::Yielded);
@@ -82,10 +87,21 @@ pub(crate) fn yield_as(wait: Wait) {
 #[inline(always)]
 pub(crate) fn enter(wait: Wait) {
     if coroutine::attention() != 0 {
-        heed(wait);
+        enter_slowly(wait);
     }
     if coroutine::spend() >= BUDGET {
         give_way(wait);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn enter_slowly(wait: Wait) {
+    heed(wait);
+    if coroutine::attention() & attention::EXPLORE != 0 {
+        explore(wait, Kernel::explore_operation);
+        // A kill may have come meanwhile, and the call is about to wait.
+        heed(wait);
     }
 }
 
@@ -97,12 +113,64 @@ fn give_way(wait: Wait) {
     if forbidden || std::thread::panicking() {
         return;
     }
-    coroutine::refill();
-    coroutine::suspend(Signal::Yielded);
+    if coroutine::attention() & attention::EXPLORE != 0 {
+        with_kernel(|kernel| kernel.gives_turn(wait));
+    }
+    leave(wait);
     // A kill may have come meanwhile, and the call is about to wait.
     if coroutine::attention() != 0 {
         heed(wait);
     }
+}
+
+/// Gives the others a turn before any effect of a call that need not wait.
+fn leave(wait: Wait) {
+    if coroutine::attention() & attention::AUDIT != 0 {
+        audit::check(wait);
+    }
+    coroutine::refill();
+    coroutine::suspend(Signal::Yielded);
+}
+
+/// Lets a policy that explores say who comes before `wait`.
+fn explore(wait: Wait, ask: impl FnOnce(&mut Kernel, Wait) -> Then) {
+    let forbidden = coroutine::attention() & attention::FORBID != 0;
+    if forbidden || std::thread::panicking() {
+        return with_kernel(|kernel| kernel.tell(wait));
+    }
+    match with_kernel(|kernel| ask(kernel, wait)) {
+        Then::GoOn => {}
+        Then::GiveWay => leave(wait),
+        Then::Spin => spins(wait),
+    }
+}
+
+#[cold]
+fn spins(wait: Wait) -> ! {
+    panic!(
+        "maypole: {what} at {at} comes again and again in one turn: a loop that waits for another \
+         task must park or yield",
+        what = wait.what,
+        at = wait.at,
+    );
+}
+
+/// A call that others can see but that never waits: where every operation is a switch, as between
+/// OS threads, the others may come first. It raises no kill and takes nothing from the budget.
+#[inline(always)]
+pub(crate) fn touch(name: &'static str, at: &'static Location<'static>) {
+    if coroutine::attention() & attention::TOUCH != 0 {
+        touch_slowly(Wait {
+            what: What::Call(name),
+            at,
+        });
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn touch_slowly(wait: Wait) {
+    explore(wait, Kernel::touched);
 }
 
 /// Raises what is pending for the task.
@@ -164,7 +232,11 @@ fn ask_slowly(wait: Wait) {
 ///
 /// A kill or a bound that ends the park unwinds from here.
 #[inline(always)]
-pub(crate) fn park(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> Woken {
+pub(crate) fn park<'q>(
+    on: impl IntoIterator<Item = (&'q WaitQueue, usize)>,
+    until: Option<u64>,
+    wait: Wait,
+) -> Woken {
     if begin(on, until, wait) {
         suspend_counted(Signal::Parked);
     } else {
@@ -175,7 +247,11 @@ pub(crate) fn park(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -
 
 /// Running → Parked; tells whether the task is unwinding.
 #[inline(never)]
-fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> bool {
+fn begin<'q>(
+    on: impl IntoIterator<Item = (&'q WaitQueue, usize)>,
+    until: Option<u64>,
+    wait: Wait,
+) -> bool {
     let unwinding = std::thread::panicking();
     coroutine::refill();
     with_kernel(|kernel| kernel.park(on, until, wait, unwinding));
@@ -191,6 +267,23 @@ fn end(wait: Wait) -> Woken {
         Woken::Ready { .. } | Woken::TimedOut => {}
     }
     woken
+}
+
+/// Whether the running code may park.
+pub(crate) fn is_allowed() -> bool {
+    coroutine::attention() & (attention::FORBID | coroutine::OUTSIDE) == 0
+        && !std::thread::panicking()
+}
+
+/// Lets the task go first that the call has woken last. The call has had its effect, so no kill is
+/// raised.
+#[cold]
+#[inline(never)]
+pub(crate) fn let_go_first() {
+    if is_allowed() {
+        with_kernel(|kernel| kernel.hurry_latest());
+        coroutine::suspend(Signal::Yielded);
+    }
 }
 
 /// Suspends a task that is given up: it is never resumed.

@@ -114,6 +114,43 @@ impl ReadyQueue {
         self.pop()
     }
 
+    /// Takes the task at `index` and keeps the order of the others.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Entry> {
+        if index >= self.len() {
+            return None;
+        }
+        for index in (0..index).rev() {
+            let (first, second) = (
+                self.head.wrapping_add(index),
+                self.head.wrapping_add(index + 1),
+            );
+            let (first, second) = (self.place(first), self.place(second));
+            self.ring.swap(first, second);
+        }
+        self.pop()
+    }
+
+    /// Takes all that are `wanted`, and keeps the order of the others.
+    pub(super) fn extract(&mut self, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let (wanted, others): (Vec<Entry>, Vec<Entry>) = self.iter().partition(wanted);
+        if !wanted.is_empty() {
+            self.drain().for_each(drop);
+            others.into_iter().for_each(|entry| self.push(entry));
+        }
+        wanted
+    }
+
+    /// Moves the last to the front.
+    pub(crate) fn last_to_front(&mut self) {
+        if self.len() > 1 {
+            let last = self.ring[self.place(self.tail.wrapping_sub(1))];
+            self.tail = self.tail.wrapping_sub(1);
+            self.head = self.head.wrapping_sub(1);
+            let front = self.place(self.head);
+            self.ring[front] = last;
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.tail.wrapping_sub(self.head)
@@ -124,7 +161,7 @@ impl ReadyQueue {
         self.head == self.tail
     }
 
-    fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
         (0..self.len()).map(|index| self.ring[self.place(self.head.wrapping_add(index))])
     }
 
@@ -185,6 +222,18 @@ mod tests {
             .map(|e| e.slot)
             .collect();
         assert_eq!(order, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn removing_keeps_the_order_of_the_others() {
+        let mut ready = ReadyQueue::new();
+        (0..5).for_each(|slot| ready.push(entry(slot)));
+        assert_eq!(ready.remove(3).map(|e| e.slot), Some(3));
+        let even = |entry: &Entry| entry.slot % 2 == 0;
+        assert_eq!(ready.extract(even).len(), 3);
+        assert!(ready.remove(1).is_none());
+        assert_eq!(ready.remove(0).map(|e| e.slot), Some(1));
+        assert!(ready.is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A copy of the task table, for reports: taken in one go, readable when the tasks have moved on.
 use super::kernel::Kernel;
+use super::object::Awaited;
 use super::task::{Flags, State, Status, TaskId};
 use super::wait::Wait;
 use std::panic::Location;
@@ -12,6 +13,10 @@ pub(crate) struct TaskView {
     pub(crate) site: &'static Location<'static>,
     pub(crate) status: Status,
     pub(crate) wait: Wait,
+    /// What it waits for, where that can be told, one for each case.
+    pub(crate) objects: Vec<Awaited>,
+    /// Whether `wait` is what it waits for now, and not what it waited for last.
+    pub(crate) parked: bool,
     pub(crate) paused: bool,
     pub(crate) daemon: bool,
     /// Whether the site is all the name there is.
@@ -24,22 +29,28 @@ impl Kernel {
         let mut views: Vec<TaskView> = self
             .tasks
             .iter()
-            .map(|(slot, task)| {
-                let about = task.body.about();
-                TaskView {
-                    id: self.id(slot as u32),
-                    name: about.name().to_string(),
-                    site: about.site,
-                    status: self.status(slot as u32),
-                    wait: task.wait,
-                    paused: task.flags.has(Flags::PAUSED),
-                    daemon: task.flags.has(Flags::DAEMON),
-                    unnamed: about.is_unnamed(),
-                }
-            })
+            .map(|(slot, _)| self.task_view(slot as u32))
             .collect();
         views.sort_unstable_by_key(|view| view.id);
         views
+    }
+
+    /// One live task.
+    pub(super) fn task_view(&self, slot: u32) -> TaskView {
+        let task = &self.tasks[slot as usize];
+        let about = task.body.about();
+        TaskView {
+            id: self.id(slot),
+            name: about.name().to_string(),
+            site: about.site,
+            status: self.status(slot),
+            wait: task.wait,
+            objects: self.objects(slot),
+            parked: matches!(task.state, State::Parked | State::ParkedUnkillably),
+            paused: task.flags.has(Flags::PAUSED),
+            daemon: task.flags.has(Flags::DAEMON),
+            unnamed: about.is_unnamed(),
+        }
     }
 
     /// How a live task stands.

@@ -44,6 +44,33 @@ pub struct TaskId {
     pub(crate) run: u32,
 }
 
+impl TaskId {
+    /// No task: serial numbers begin with 1.
+    pub(crate) const NOBODY: TaskId = TaskId {
+        serial: 0,
+        slot: 0,
+        run: 0,
+    };
+
+    /// Two words, to be kept where reading them is cheap.
+    #[inline(always)]
+    pub(super) fn to_tag(self) -> [u64; 2] {
+        [
+            self.serial,
+            u64::from(self.run) << 32 | u64::from(self.slot),
+        ]
+    }
+
+    #[inline(always)]
+    pub(super) fn from_tag([serial, place]: [u64; 2]) -> TaskId {
+        TaskId {
+            serial,
+            slot: place as u32,
+            run: (place >> 32) as u32,
+        }
+    }
+}
+
 impl PartialOrd for TaskId {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))

@@ -92,6 +92,18 @@ impl<O: Copy> Timers<O> {
         }
     }
 
+    /// As new, but for the room for nodes.
+    pub(super) fn restart(&mut self) {
+        if self.next_sequence > 0 {
+            let mut nodes = mem::take(&mut self.nodes);
+            nodes.clear();
+            *self = Self {
+                nodes,
+                ..Self::new()
+            };
+        }
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0

@@ -1,9 +1,11 @@
 //! The one wait queue, and what a task says of its wait. Links live in the kernel's slabs, so a
 //! queue is two numbers, needs no `unsafe`, and points into nobody's stack.
+use super::object::Object;
 use super::task::TaskId;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
+use std::rc::Weak;
 
 /// What a parked task waits for.
 ///
@@ -29,6 +31,30 @@ pub enum What {
     Sleep,
     /// [`Task::unpark`](crate::Task::unpark).
     Unpark,
+    /// A receiver, or room, for its message.
+    Send,
+    /// A message.
+    Recv,
+    /// Any of several cases.
+    Select,
+    /// A [`Mutex`](crate::sync::Mutex).
+    Lock,
+    /// A shared lock of a [`RwLock`](crate::sync::RwLock).
+    Read,
+    /// The exclusive lock of a [`RwLock`](crate::sync::RwLock).
+    Write,
+    /// A [`Condvar`](crate::sync::Condvar).
+    Condvar,
+    /// Permits of a [`Semaphore`](crate::sync::Semaphore).
+    Acquire,
+    /// The others at a [`Barrier`](crate::sync::Barrier).
+    Barrier,
+    /// The task that makes the value of a [`OnceCell`](crate::sync::OnceCell).
+    Once,
+    /// An [`Event`](crate::sync::Event).
+    Event,
+    /// The end of a [`WaitGroup`](crate::sync::WaitGroup).
+    WaitGroup,
     /// Another turn: it has yielded, or was spawned and has not run yet.
     Turn,
     /// Nothing: it is about to run a child nested ([`spawn_now`](crate::spawn_now)).
@@ -36,6 +62,8 @@ pub enum What {
     /// Nothing: it asks whether it was killed
     /// ([`check_killed`](crate::task::check_killed)).
     Check,
+    /// Nothing: the call of this name never waits, but may be a step of an exploration.
+    Call(&'static str),
 }
 
 /// Named for the call that waits.
@@ -46,9 +74,22 @@ impl fmt::Display for What {
             What::Scope => f.write_str("the end of a scope's tasks"),
             What::Sleep => f.write_str("sleep"),
             What::Unpark => f.write_str("park"),
+            What::Send => f.write_str("send"),
+            What::Recv => f.write_str("recv"),
+            What::Select => f.write_str("select"),
+            What::Lock => f.write_str("lock"),
+            What::Read => f.write_str("read"),
+            What::Write => f.write_str("write"),
+            What::Condvar => f.write_str("wait for a Condvar"),
+            What::Acquire => f.write_str("acquire"),
+            What::Barrier => f.write_str("wait at a Barrier"),
+            What::Once => f.write_str("get_or_init"),
+            What::Event => f.write_str("wait for an Event"),
+            What::WaitGroup => f.write_str("wait for a WaitGroup"),
             What::Turn => f.write_str("yield_now"),
             What::Nest => f.write_str("spawn_now"),
             What::Check => f.write_str("check_killed"),
+            What::Call(name) => f.write_str(name),
         }
     }
 }
@@ -112,8 +153,16 @@ impl WaitQueue {
 
     /// Whether anybody ever waited in it.
     #[inline(always)]
-    pub(super) fn was_used(&self) -> bool {
+    pub(crate) fn was_used(&self) -> bool {
         self.run.get() != 0
+    }
+
+    /// Tells the reports of run `run` what this is the queue of, before anybody parks in it.
+    #[inline(always)]
+    pub(crate) fn introduce(&self, object: impl FnOnce() -> Weak<dyn Object>) {
+        if self.run.get() != super::run_number() {
+            super::door::introduce(self, object());
+        }
     }
 
     pub(super) fn register(&self, run: u32, key: u32) {
@@ -131,8 +180,9 @@ impl Drop for WaitQueue {
     }
 }
 
-/// The ends of a queue's list.
+/// The ends of a queue's list, and what it is the queue of.
 pub(super) struct Ends {
+    pub(super) object: Option<Weak<dyn Object>>,
     pub(super) head: WaiterKey,
     pub(super) tail: WaiterKey,
 }

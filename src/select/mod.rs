@@ -7,6 +7,19 @@
 //!                                 enlist ──► park ──► Ready: accept ──► None: again from try_now
 //!                                              └────► TimedOut: None
 //! ```
+//!
+//! `first_of` is the same over several cases at once.
+mod limit;
+mod operation;
+mod several;
+
+pub(crate) use limit::{Deadline, Limit};
+pub use operation::{Handle, Operation, poll, wait, wait_timeout};
+pub use several::Order;
+pub(crate) use several::{
+    Alternative, Claim, Interest, first_of, first_ready, try_first, try_ready,
+};
+
 use crate::coroutine;
 use crate::scheduler::wait::{Wait, WaitQueue, Woken};
 use crate::scheduler::{kill, park};
@@ -25,6 +38,26 @@ pub(crate) trait Case {
     fn accept(&mut self, token: usize) -> Option<Self::Output>;
 }
 
+/// For callers that need their case back after a time-out.
+impl<C: Case> Case for &mut C {
+    type Output = C::Output;
+
+    #[inline(always)]
+    fn try_now(&mut self) -> Option<Self::Output> {
+        (**self).try_now()
+    }
+
+    #[inline(always)]
+    fn enlist(&mut self) -> (&WaitQueue, usize) {
+        (**self).enlist()
+    }
+
+    #[inline(always)]
+    fn accept(&mut self, token: usize) -> Option<Self::Output> {
+        (**self).accept(token)
+    }
+}
+
 /// Completes `case` however long it takes, for a wait that must not be refused: it looks for no
 /// kill, no `no_yield` and no auditor. The caller has opened a shield.
 pub(crate) fn wait_out<C: Case>(mut case: C, wait: Wait) -> C::Output {
@@ -33,7 +66,11 @@ pub(crate) fn wait_out<C: Case>(mut case: C, wait: Wait) -> C::Output {
             return output;
         }
         let (queue, offer) = case.enlist();
-        park::park(&[(queue, offer)], None, wait);
+        if let Woken::Ready { token, .. } = park::park([(queue, offer)], None, wait)
+            && let Some(output) = case.accept(token)
+        {
+            return output;
+        }
     }
 }
 
@@ -41,14 +78,21 @@ pub(crate) fn wait_out<C: Case>(mut case: C, wait: Wait) -> C::Output {
 ///
 /// Outside of a task it completes what needs no waiting, and panics otherwise.
 #[inline(always)]
-pub(crate) fn block_on<C: Case>(
+pub(crate) fn block_on<C: Case>(case: C, deadline: Option<u64>, wait: Wait) -> Option<C::Output> {
+    block_on_within(case, || deadline, wait)
+}
+
+/// The same, with a deadline that is asked for only when the case must wait: it reads the clock.
+#[inline(always)]
+pub(crate) fn block_on_within<C: Case>(
     mut case: C,
-    deadline: Option<u64>,
+    deadline: impl Fn() -> Option<u64>,
     wait: Wait,
 ) -> Option<C::Output> {
     if coroutine::attention() != coroutine::OUTSIDE {
         park::enter(wait);
     }
+    let mut until = None;
     loop {
         if let Some(output) = case.try_now() {
             return Some(output);
@@ -57,8 +101,9 @@ pub(crate) fn block_on<C: Case>(
             crate::scheduler::outside(wait);
         }
         park::ask(wait);
+        let until = *until.get_or_insert_with(&deadline);
         let (queue, offer) = case.enlist();
-        match park::park(&[(queue, offer)], deadline, wait) {
+        match park::park([(queue, offer)], until, wait) {
             Woken::Ready { token, .. } => {
                 if let Some(output) = case.accept(token) {
                     return Some(output);

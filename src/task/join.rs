@@ -6,7 +6,7 @@ use crate::scheduler::kill::Killed;
 use crate::scheduler::task::Fate;
 use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::scheduler::{self, deadline_after};
-use crate::select::{Case, block_on};
+use crate::select::{Alternative, Case, Claim, Deadline, Handle, Interest, Operation, block_on};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -78,6 +78,31 @@ impl<T> Case for Join<'_, '_, T> {
     #[inline]
     fn accept(&mut self, _: usize) -> Option<Self::Output> {
         self.try_now()
+    }
+}
+
+/// The case of a `select!`.
+impl<T> Alternative for Core<'_, T> {
+    fn is_ready(&self, _: bool) -> bool {
+        self.is_finished()
+    }
+
+    fn claim(&self, _: Option<&Deadline>, _: Wait) -> Option<Claim> {
+        self.is_finished().then_some(Claim::Ended)
+    }
+
+    fn enlist(&self, _: Interest) -> (&WaitQueue, usize) {
+        (&self.packet.about().joiners, 0)
+    }
+
+    fn accept(&self, _: usize) -> Option<Claim> {
+        Some(Claim::Ended)
+    }
+
+    fn release(&self, _: Claim) {}
+
+    fn address(&self) -> *const () {
+        Rc::as_ptr(&self.packet).cast()
     }
 }
 
@@ -220,6 +245,21 @@ macro_rules! handle_methods {
             #[track_caller]
             pub fn kill(&self, reason: &str) -> Killed {
                 self.0.task.kill(reason)
+            }
+
+            #[doc(hidden)]
+            pub fn __case(&self) -> Handle<'_> {
+                Handle::new(&self.0)
+            }
+
+            #[doc(hidden)]
+            #[track_caller]
+            pub fn __complete(&self, operation: Operation<'_>) -> Result<T, JoinError> {
+                let Claim::Ended = operation.take(&self.0) else {
+                    unreachable!("a task has no other claim");
+                };
+                let result = Join { core: &self.0 }.try_now();
+                result.expect("a task that has ended has a result")
             }
 
             /// The task itself, to be asked, paused or killed.

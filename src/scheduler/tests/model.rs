@@ -159,7 +159,9 @@ impl Pair<'_> {
             false => What::Scope,
         };
         match unwinding || unpark {
-            true => self.kernel.park(&on, until, wait(what), unwinding),
+            true => self
+                .kernel
+                .park(on.iter().copied(), until, wait(what), unwinding),
             false => park(&mut self.kernel, &on, until),
         }
         self.kernel.current = NOBODY;

@@ -4,7 +4,7 @@ use super::random::Random;
 use crate::scheduler::clock::Clock;
 use crate::scheduler::driver::Sleeper;
 use crate::scheduler::observer::{Event, Observer};
-use crate::scheduler::policy::Policy;
+use crate::scheduler::policy::{Choice, Policy};
 use crate::scheduler::task::{About, Flags};
 use crate::scheduler::{self, First, Scheduler, Stop, Traits};
 use crate::task::{Ending, Packet};
@@ -51,11 +51,11 @@ struct Dice {
 }
 
 impl Policy for Dice {
-    fn choose(&mut self, among: usize) -> usize {
-        match self.plan.seed {
+    fn choose(&mut self, choice: &Choice<'_>) -> Option<usize> {
+        Some(match self.plan.seed {
             0 => 0,
-            _ => self.random.below(among),
-        }
+            _ => self.random.below(choice.among),
+        })
     }
 
     fn victim(&mut self) -> Option<u64> {
@@ -99,16 +99,24 @@ impl Watch {
         | Event::Parked(id, _)
         | Event::Woken(id, _)
         | Event::Killed(id)
-        | Event::Finished(id)) = event;
+        | Event::Finished(id)
+        | Event::Operation(id, ..)
+        | Event::Chosen(id, ..)
+        | Event::Forced(id)
+        | Event::Hurried(id)) = event;
         let task = self.tasks.entry(id.serial).or_default();
         let wrong = match event {
             Event::Woken(..) => !std::mem::replace(&mut task.parked, false),
             Event::Parked(..) => std::mem::replace(&mut task.parked, true),
             Event::Killed(_) => std::mem::replace(&mut task.killed, true),
             Event::Finished(_) => std::mem::replace(&mut task.finished, true) || task.parked,
-            Event::Spawned(_) | Event::Resumed(_) | Event::Yielded(_) => {
-                task.parked || task.finished
-            }
+            Event::Spawned(_)
+            | Event::Resumed(_)
+            | Event::Yielded(_)
+            | Event::Operation(..)
+            | Event::Chosen(..)
+            | Event::Forced(_)
+            | Event::Hurried(_) => task.parked || task.finished,
         };
         if wrong {
             self.faults.push(format!("{event:?} out of turn"));

@@ -4,7 +4,7 @@ use super::kernel::*;
 use crate::scheduler::clock::Clock;
 use crate::scheduler::kernel::{Kernel, NOBODY};
 use crate::scheduler::kill::Killed;
-use crate::scheduler::policy::Policy;
+use crate::scheduler::policy::{Choice, Policy};
 use crate::scheduler::ready::Entry;
 use crate::scheduler::task::{State, Status, TaskId};
 use crate::scheduler::wait::{WaitQueue, What, Woken};
@@ -132,7 +132,7 @@ fn an_unpark_ends_a_park_that_waits_for_it_and_no_other() {
     kernel.wake_one(&queue, 0);
     turn(&mut kernel);
     assert!(kernel.take_unpark_token());
-    kernel.park(&[], None, wait(What::Unpark), false);
+    kernel.park([], None, wait(What::Unpark), false);
     kernel.unpark(id);
     assert!(!is_parked(&kernel, id));
     turn(&mut kernel);
@@ -225,8 +225,8 @@ struct Last {
 }
 
 impl Policy for Last {
-    fn choose(&mut self, among: usize) -> usize {
-        among - 1
+    fn choose(&mut self, choice: &Choice<'_>) -> Option<usize> {
+        Some(choice.among - 1)
     }
     fn victim(&mut self) -> Option<u64> {
         self.victim.take()

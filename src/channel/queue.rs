@@ -1,0 +1,516 @@
+//! The channel itself: messages, and who waits for whom. Nothing here parks.
+//!
+//! ```text
+//!   queue   [ promised │ free for any receiver ] + reserved ≤ capacity + promised
+//! ```
+//!
+//! A message that a parked receiver is woken for goes into the queue and is *promised*: one more
+//! receiver will come for one of the messages, whichever is then the oldest, and they do not count
+//! as queued. A place that a parked `select!` is woken for is *reserved*. So a value that was handed
+//! over is never lost and never doubled, whatever order the woken tasks run in. The message of a
+//! parked sender lies in `waiting`, and its key is what the sender offers.
+//!
+//! On a rendezvous channel (capacity 0) nothing is ever queued but what is promised. A `select!`
+//! makes its message only when it has won, so a receiver that meets one wakes it and waits in
+//! `paired` for the message.
+use super::builder::Prefer;
+use super::error::{TryRecvError, TrySendError};
+use super::facts::Facts;
+use crate::scheduler::wait::WaitQueue;
+use crate::scheduler::{self, park};
+use crate::select::{Claim, Interest};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// Offers of those who wait; every other number is the key of a parked sender's message.
+pub(super) const MAKES_IT_LATER: usize = usize::MAX;
+pub(super) const WATCHES: usize = usize::MAX - 1;
+/// The offer of a parked receiver.
+pub(super) const TAKES: usize = 0;
+
+/// Words for those who are woken.
+pub(super) mod token {
+    /// To a receiver: a message is promised to it.
+    pub(crate) const MESSAGE: usize = 0;
+    /// To a sender: its message was taken, or a place is reserved for it.
+    pub(crate) const TAKEN: usize = 1;
+    /// To the sender of a `select!`: a receiver waits in `paired`.
+    pub(crate) const PAIRED: usize = 2;
+    /// To both: look again, the other side is gone.
+    pub(crate) const LOOK: usize = 3;
+}
+
+pub(super) struct Chan<T> {
+    state: RefCell<State<T>>,
+    /// `usize::MAX` where there is no bound.
+    pub(super) capacity: usize,
+    receivers: WaitQueue,
+    senders: WaitQueue,
+    paired: WaitQueue,
+    pub(super) sender_count: Cell<usize>,
+    pub(super) receiver_count: Cell<usize>,
+    pub(super) prefer: Prefer,
+    facts: Facts,
+}
+
+struct State<T> {
+    queue: VecDeque<T>,
+    promised: usize,
+    reserved: usize,
+    waiting: Slab<T>,
+}
+
+impl<T> Chan<T> {
+    pub(super) fn new(
+        capacity: usize,
+        prefer: Prefer,
+        name: Option<Rc<str>>,
+        made_at: &'static Location<'static>,
+    ) -> Self {
+        Chan {
+            state: RefCell::new(State {
+                queue: VecDeque::new(),
+                promised: 0,
+                reserved: 0,
+                waiting: Slab::new(),
+            }),
+            capacity,
+            receivers: WaitQueue::new(),
+            senders: WaitQueue::new(),
+            paired: WaitQueue::new(),
+            sender_count: Cell::new(1),
+            receiver_count: Cell::new(1),
+            prefer,
+            facts: Facts::new(name, made_at),
+        }
+    }
+
+    fn is_rendezvous(&self) -> bool {
+        self.capacity == 0
+    }
+
+    #[inline(always)]
+    fn has_room(&self, state: &State<T>) -> bool {
+        state.queued() + state.reserved < self.capacity
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.state.borrow().queued()
+    }
+
+    // ── sending ──────────────────────────────────────────────────────────────────────────────
+
+    /// Hands the message to a parked receiver, or queues it where there is room.
+    #[inline(always)]
+    pub(super) fn try_send(&self, message: T) -> Result<Met, TrySendError<T>> {
+        if self.receiver_count.get() == 0 {
+            return Err(TrySendError::Disconnected(message));
+        }
+        let mut state = self.state.borrow_mut();
+        // Receivers are parked only while no message is free for them.
+        let met = state.queued() == 0 && self.meet_receiver();
+        if met {
+            state.promised += 1;
+        } else if !self.has_room(&state) {
+            return Err(TrySendError::Full(message));
+        }
+        state.queue.push_back(message);
+        Ok(match met && self.prefer == Prefer::Receiver {
+            true => Met::First,
+            false => Met::Whoever,
+        })
+    }
+
+    /// Wakes the first parked receiver for a message that the caller is about to promise.
+    #[inline(always)]
+    fn meet_receiver(&self) -> bool {
+        if !self.receivers.was_used() {
+            return false;
+        }
+        self.meet_parked_receiver()
+    }
+
+    #[inline(never)]
+    fn meet_parked_receiver(&self) -> bool {
+        if self.is_rendezvous() {
+            return scheduler::wake_first(&self.receivers, token::MESSAGE, |offer| offer == TAKES)
+                .is_some();
+        }
+        // The message can be had by those who only watch, too.
+        loop {
+            match scheduler::wake_one(&self.receivers, token::MESSAGE) {
+                Some(WATCHES) => {}
+                woken => return woken.is_some(),
+            }
+        }
+    }
+
+    /// Where a sender waits whose message does not find room; gives the key of the message.
+    pub(super) fn enlist_message(&self, message: T) -> (&WaitQueue, usize) {
+        let key = self.state.borrow_mut().waiting.insert(message);
+        (self.enlist_sender(), key)
+    }
+
+    /// The message of a sender that is not parked any more.
+    pub(super) fn withdraw(&self, key: usize) -> T {
+        self.state.borrow_mut().waiting.remove(key)
+    }
+
+    /// Where a sender waits.
+    pub(super) fn enlist_sender(&self) -> &WaitQueue {
+        let queued = self.len();
+        self.facts.note(queued, self);
+        self.senders.introduce(|| self.facts.object());
+        if self.is_rendezvous() {
+            self.wake_watchers(&self.receivers);
+        }
+        &self.senders
+    }
+
+    // ── receiving ────────────────────────────────────────────────────────────────────────────
+
+    /// Takes the oldest message, or that of a parked sender.
+    #[inline(always)]
+    pub(super) fn try_recv(&self, partner: Partner) -> Result<(T, Met), TryRecvError> {
+        let mut state = self.state.borrow_mut();
+        if state.queued() > 0 {
+            let message = state.pop();
+            let mut met = Met::Whoever;
+            // Senders are parked only while there is no room.
+            if state.queued() + state.reserved + 1 >= self.capacity {
+                met = self.refill(&mut state);
+            }
+            return Ok((message, met));
+        }
+        if self.is_rendezvous()
+            && let Some(key) = self.meet_sender(partner)
+        {
+            return Ok((state.waiting.remove(key), self.prefers_sender()));
+        }
+        Err(match self.sender_count.get() {
+            0 => TryRecvError::Disconnected,
+            _ => TryRecvError::Empty,
+        })
+    }
+
+    fn prefers_sender(&self) -> Met {
+        match self.prefer {
+            Prefer::Sender => Met::First,
+            _ => Met::Whoever,
+        }
+    }
+
+    /// Wakes a parked sender whose message is made; gives its key.
+    #[inline(never)]
+    fn meet_sender(&self, partner: Partner) -> Option<usize> {
+        let later = Cell::new(false);
+        scheduler::wake_first(&self.senders, token::TAKEN, |offer| {
+            // First in, first out: nobody overtakes a `select!`, where that may be waited for.
+            later.set(later.get() || offer == MAKES_IT_LATER && partner == Partner::Any);
+            offer < WATCHES && !later.get()
+        })
+    }
+
+    /// Gives free room to parked senders.
+    #[inline(never)]
+    fn refill(&self, state: &mut State<T>) -> Met {
+        let mut met = Met::Whoever;
+        while self.has_room(state)
+            && let Some(offer) = scheduler::wake_one(&self.senders, token::TAKEN)
+        {
+            match offer {
+                WATCHES => continue,
+                MAKES_IT_LATER => state.reserved += 1,
+                key => {
+                    let message = state.waiting.remove(key);
+                    state.queue.push_back(message);
+                }
+            }
+            met = self.prefers_sender();
+        }
+        met
+    }
+
+    /// The message that a woken receiver was promised.
+    #[inline(always)]
+    pub(super) fn take_promised(&self) -> T {
+        let mut state = self.state.borrow_mut();
+        state.promised -= 1;
+        state.pop()
+    }
+
+    /// Where a receiver waits. A `select!` that waits to send is told to make its message.
+    pub(super) fn enlist_receiver(&self) -> &WaitQueue {
+        match self.pair() {
+            true => &self.paired,
+            false => self.enlist_in_receivers(),
+        }
+    }
+
+    fn enlist_in_receivers(&self) -> &WaitQueue {
+        self.facts.note(0, self);
+        self.receivers.introduce(|| self.facts.object());
+        if self.is_rendezvous() {
+            self.wake_watchers(&self.senders);
+        }
+        &self.receivers
+    }
+
+    fn wake_watchers(&self, queue: &WaitQueue) {
+        while scheduler::wake_first(queue, token::LOOK, |offer| offer == WATCHES).is_some() {}
+    }
+
+    // ── select ───────────────────────────────────────────────────────────────────────────────
+
+    pub(super) fn can_recv(&self, patience: bool) -> bool {
+        if self.len() > 0 || self.sender_count.get() == 0 {
+            return true;
+        }
+        self.is_rendezvous() && self.has_sender(patience)
+    }
+
+    fn has_sender(&self, patience: bool) -> bool {
+        scheduler::has_waiter(&self.senders, |offer| {
+            offer < WATCHES || patience && offer == MAKES_IT_LATER
+        })
+    }
+
+    /// Sets a message apart for the caller.
+    pub(super) fn claim_message(&self, partner: Partner) -> Option<Claim> {
+        let mut state = self.state.borrow_mut();
+        if state.queued() > 0 {
+            state.promised += 1;
+            if state.queued() + state.reserved + 1 >= self.capacity {
+                let _ = self.refill(&mut state);
+            }
+            return Some(Claim::Message);
+        }
+        if self.is_rendezvous()
+            && let Some(key) = self.meet_sender(partner)
+        {
+            let message = state.waiting.remove(key);
+            state.queue.push_back(message);
+            state.promised += 1;
+            return Some(Claim::Message);
+        }
+        (self.sender_count.get() == 0).then_some(Claim::Disconnected)
+    }
+
+    /// Wakes the sender of a `select!` that makes its message for the caller, who then waits in
+    /// the queue of the paired ones.
+    pub(super) fn pair(&self) -> bool {
+        let paired = self.is_rendezvous()
+            && scheduler::wake_first(&self.senders, token::PAIRED, |offer| {
+                offer == MAKES_IT_LATER
+            })
+            .is_some();
+        if paired {
+            self.facts.note(0, self);
+            self.paired.introduce(|| self.facts.object());
+        }
+        paired
+    }
+
+    pub(super) fn paired(&self) -> &WaitQueue {
+        &self.paired
+    }
+
+    pub(super) fn can_send(&self) -> bool {
+        self.receiver_count.get() == 0
+            || self.has_room(&self.state.borrow())
+            || self.is_rendezvous()
+                && scheduler::has_waiter(&self.receivers, |offer| offer == TAKES)
+    }
+
+    /// Keeps a place for the caller's message.
+    pub(super) fn claim_room(&self) -> Option<Claim> {
+        if self.receiver_count.get() == 0 {
+            return Some(Claim::Disconnected);
+        }
+        let mut state = self.state.borrow_mut();
+        if self.has_room(&state) {
+            state.reserved += 1;
+            return Some(Claim::Room);
+        }
+        drop(state);
+        self.can_send().then_some(Claim::Met)
+    }
+
+    /// What the wake of a `select!`'s sender brought.
+    pub(super) fn accept_room(&self, token: usize) -> Option<Claim> {
+        match token {
+            token::TAKEN => Some(Claim::Room),
+            token::PAIRED => Some(Claim::Paired),
+            _ => self.claim_room(),
+        }
+    }
+
+    pub(super) fn enlist_case(&self, side: Side, interest: Interest) -> (&WaitQueue, usize) {
+        let watches = interest == Interest::Watch;
+        match side {
+            Side::Receivers if watches => (self.enlist_in_receivers(), WATCHES),
+            Side::Receivers => (self.enlist_in_receivers(), TAKES),
+            Side::Senders if watches => (self.enlist_sender(), WATCHES),
+            Side::Senders => (self.enlist_sender(), MAKES_IT_LATER),
+        }
+    }
+
+    /// Sends in fulfilment of a claim; gives the message back if the receiver has gone meanwhile.
+    pub(super) fn send_claimed(&self, claim: Claim, message: T) -> Result<(), TrySendError<T>> {
+        let mut state = self.state.borrow_mut();
+        if claim == Claim::Room {
+            state.reserved -= 1;
+        }
+        if self.receiver_count.get() == 0 {
+            return Err(TrySendError::Disconnected(message));
+        }
+        let met = match claim {
+            Claim::Paired => scheduler::wake_one(&self.paired, token::MESSAGE).is_some(),
+            _ => false,
+        };
+        if met || state.queued() == 0 && self.meet_receiver() {
+            state.promised += 1;
+            state.queue.push_back(message);
+            // The place that was kept is free again.
+            let _ = self.refill(&mut state);
+            return Ok(());
+        }
+        if !self.has_room(&state) {
+            return Err(TrySendError::Full(message));
+        }
+        state.queue.push_back(message);
+        Ok(())
+    }
+
+    /// Gives back what was claimed and is not used.
+    pub(super) fn release(&self, claim: Claim) {
+        let mut state = self.state.borrow_mut();
+        match claim {
+            Claim::Room => {
+                state.reserved -= 1;
+                let _ = self.refill(&mut state);
+            }
+            Claim::Message => {
+                state.promised -= 1;
+                if self.meet_receiver() {
+                    state.promised += 1;
+                }
+            }
+            Claim::Paired => {
+                scheduler::wake_one(&self.paired, token::LOOK);
+            }
+            _ => {}
+        }
+    }
+
+    // ── the ends ─────────────────────────────────────────────────────────────────────────────
+
+    pub(super) fn add(&self, side: Side) {
+        let count = self.count(side);
+        count.set(
+            count
+                .get()
+                .checked_add(1)
+                .expect("fewer handles than bytes"),
+        );
+        self.facts.recount(self);
+    }
+
+    fn count(&self, side: Side) -> &Cell<usize> {
+        match side {
+            Side::Senders => &self.sender_count,
+            Side::Receivers => &self.receiver_count,
+        }
+    }
+
+    /// A handle is dropped; the last of its side disconnects the channel.
+    pub(super) fn remove(&self, side: Side) {
+        let count = self.count(side);
+        count.set(count.get() - 1);
+        self.facts.recount(self);
+        if count.get() > 0 {
+            return;
+        }
+        match side {
+            Side::Senders => {
+                scheduler::wake_all(&self.receivers, token::LOOK);
+                scheduler::wake_all(&self.paired, token::LOOK);
+            }
+            Side::Receivers => {
+                scheduler::wake_all(&self.senders, token::LOOK);
+                self.discard();
+            }
+        }
+    }
+
+    /// Drops what nobody will receive, one message at a time: a first that panics leaves the rest
+    /// undropped, since a second panic would end the process.
+    fn discard(&self) {
+        let mut state = self.state.borrow_mut();
+        // A promise that outlived every receiver was forgotten.
+        state.promised = 0;
+        let queue = std::mem::take(&mut state.queue);
+        drop(state);
+        let mut queue = ManuallyDrop::new(queue);
+        while let Some(message) = queue.pop_front() {
+            drop(message);
+        }
+        drop(ManuallyDrop::into_inner(queue));
+    }
+}
+
+impl<T> State<T> {
+    /// Messages that are free for any receiver.
+    #[inline(always)]
+    fn queued(&self) -> usize {
+        self.queue.len() - self.promised
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> T {
+        self.queue
+            .pop_front()
+            .expect("every promised message is in the queue")
+    }
+}
+
+/// The two ends of a channel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Senders,
+    Receivers,
+}
+
+/// Which senders a receiver may meet on a rendezvous channel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Partner {
+    /// The first, whoever it is: it may have to be waited for.
+    Any,
+    /// One whose message is made.
+    Done,
+}
+
+/// Who goes on after two have met.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Met {
+    /// The caller, as after any call.
+    Whoever,
+    /// The woken one.
+    First,
+}
+
+impl Met {
+    /// Lets the other go first where the channel prefers it. The message has changed hands, so no
+    /// kill is raised.
+    #[inline(always)]
+    pub(super) fn go_on(self) {
+        if self == Met::First {
+            park::let_go_first();
+        }
+    }
+}

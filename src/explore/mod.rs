@@ -1,0 +1,1 @@
+//! Every schedule of a program: the same code under all orders its tasks could take.

@@ -1,0 +1,169 @@
+//! Cycles of tasks that wait for each other's locks and ends, found at the park that closes them.
+//!
+//! ```text
+//!   phil-0 parks ──► who holds it?  phil-1 ──► who holds what that waits for?  phil-0: a cycle
+//!                                      └► not parked, or not for good: nothing has closed here
+//! ```
+//!
+//! What happens then is not decided here: the cycle is kept until the loop tells it, on its own
+//! stack. The tasks stay as they are.
+use super::kernel::Kernel;
+use super::snapshot::TaskView;
+use super::task::State;
+use super::timers::TimerKey;
+use super::wait::What;
+use std::collections::BTreeSet;
+
+/// Holders that each park may look at. What is not used is saved, so that a long cycle is found
+/// where few were walked in vain; in a chain of a million joins each costs no more than this.
+const STEPS_PER_PARK: u32 = 32;
+
+/// Steps that can be saved.
+const STEPS_SAVED: u32 = 1 << 12;
+
+/// The index of the task that a walk starts from, which is before the first.
+const NOWHERE: usize = usize::MAX;
+
+/// Cycles of one run that are told; it may go on for ever, and make more all the time.
+const TOLD: usize = 64;
+
+/// What the kernel knows of cycles.
+pub(super) struct Cycles {
+    /// Whether anybody wants to be told.
+    watched: bool,
+    /// Found and not told yet.
+    closed: Vec<Vec<TaskView>>,
+    /// Serial numbers of the tasks of each that was found: a task may come back into its cycle,
+    /// after a kill that it caught.
+    known: BTreeSet<Vec<u64>>,
+    /// Steps that are saved.
+    steps: u32,
+}
+
+impl Cycles {
+    pub(super) fn new() -> Self {
+        Cycles {
+            watched: false,
+            closed: Vec::new(),
+            known: BTreeSet::new(),
+            steps: STEPS_SAVED,
+        }
+    }
+}
+
+impl What {
+    /// Whether such a wait is for other tasks, and ends only when each of them has let go.
+    #[inline(always)]
+    pub(super) fn is_for_holders(self) -> bool {
+        use What::*;
+        matches!(self, Join(_) | Scope | Lock | Read | Write | Once)
+    }
+}
+
+impl Kernel {
+    /// From now on cycles are looked for.
+    pub(super) fn watch_cycles(&mut self) {
+        self.cycles.watched = true;
+    }
+
+    /// Whether the park of the task in `slot`, which just began, has closed a cycle; if so, it is
+    /// kept, and the next turn is not a plain one.
+    #[inline(never)]
+    pub(super) fn look_for_cycle(&mut self, slot: u32) {
+        let wanted = self.cycles.watched && !self.killing && self.cycles.known.len() < TOLD;
+        if !wanted || self.has_deadline(slot) {
+            return;
+        }
+        let Some(mut slots) = self.cycle_through(slot) else {
+            return;
+        };
+        slots.sort_unstable_by_key(|&slot| self.tasks[slot as usize].serial);
+        let serials = slots.iter().map(|&slot| self.tasks[slot as usize].serial);
+        if self.cycles.known.insert(serials.collect()) {
+            let views = slots.iter().map(|&slot| self.task_view(slot)).collect();
+            self.cycles.closed.push(views);
+            self.look_in += std::mem::take(&mut self.quick);
+        }
+    }
+
+    /// The cycles that have closed since the last time, with their tasks in the order of spawning.
+    pub(super) fn take_closed_cycles(&mut self) -> Vec<Vec<TaskView>> {
+        if !self.cycles.closed.is_empty() && !self.slow {
+            self.quick += std::mem::take(&mut self.look_in);
+        }
+        std::mem::take(&mut self.cycles.closed)
+    }
+
+    /// The shortest cycle from the task in `start` through the holders of what it waits for.
+    fn cycle_through(&mut self, start: u32) -> Option<Vec<u32>> {
+        let mut steps = STEPS_SAVED.min(self.cycles.steps + STEPS_PER_PARK);
+        // Breadth first: each task with the index of the one that waits for it.
+        let mut reached: Vec<(u32, usize)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let (mut slot, mut index) = (start, NOWHERE);
+        let last = loop {
+            let mut closes = false;
+            self.each_holder(slot, &mut |holder| {
+                closes |= holder == start;
+                let walks = steps > 0;
+                steps -= u32::from(walks);
+                // Nothing is allocated where the holder is on its way and will let go.
+                if walks && self.is_stuck(holder) && seen.insert(holder) {
+                    reached.push((holder, index));
+                }
+            });
+            if closes {
+                break Some(index);
+            }
+            index = index.wrapping_add(1);
+            match reached.get(index) {
+                Some(&(next, _)) => slot = next,
+                None => break None,
+            }
+        };
+        self.cycles.steps = steps;
+        Some(path(start, &reached, last?))
+    }
+
+    /// Whether the task is parked until others let go, whatever the time.
+    fn is_stuck(&self, slot: u32) -> bool {
+        let task = &self.tasks[slot as usize];
+        matches!(task.state, State::Parked | State::ParkedUnkillably)
+            && task.wait.what.is_for_holders()
+            && !self.has_deadline(slot)
+    }
+
+    /// Whether its present park ends by itself, or a timeout that it is inside of ends it.
+    fn has_deadline(&self, slot: u32) -> bool {
+        self.tasks[slot as usize].timer != TimerKey::NONE || self.bound_timers(slot) > 0
+    }
+
+    /// Shows the tasks that must let go before the parked one can go on.
+    fn each_holder(&self, slot: u32, show: &mut dyn FnMut(u32)) {
+        let task = &self.tasks[slot as usize];
+        if let What::Join(id) = task.wait.what {
+            if self.find(id).is_some() {
+                show(id.slot);
+            }
+            return;
+        }
+        self.each_object(slot, &mut |object| {
+            object.each_owner(&mut |id| {
+                if self.find(id).is_some() {
+                    show(id.slot);
+                }
+            });
+        });
+    }
+}
+
+/// From `start` to the task that was reached at index `last`, by the way that led there.
+fn path(start: u32, reached: &[(u32, usize)], mut last: usize) -> Vec<u32> {
+    let mut path = vec![];
+    while let Some(&(slot, before)) = reached.get(last) {
+        path.push(slot);
+        last = before;
+    }
+    path.push(start);
+    path
+}
