@@ -323,6 +323,7 @@ impl Builder {
         };
         let scheduler = Scheduler::new(clock, self.stack_size);
         scheduler.set_slack(self.timer_slack);
+        scheduler.watch_cycles(report::cycle_closed);
         scheduler.kernel(|kernel| {
             kernel.audit = audits();
             if self.seed != 0 {
@@ -643,10 +644,6 @@ impl<'a> Run<'a> {
             return verdict(stop);
         }
         let tasks = self.scheduler.kernel(|kernel| kernel.snapshot());
-        let count = match tasks.len() {
-            1 => "the only task".to_string(),
-            count => format!("any of these {count} tasks"),
-        };
         match stop {
             Stop::Turns => RunError::TurnLimit(report::stuck(
                 "the turn limit is reached: the run would not end",
@@ -656,12 +653,7 @@ impl<'a> Run<'a> {
                 &format!("tasks wait for a stack and none can come back: {limit}"),
                 &tasks,
             )),
-            Stop::Deadlock => RunError::Deadlock(report::stuck(
-                &format!(
-                    "deadlock: nothing left that could wake {count} (no timers, no I/O, no OS threads)"
-                ),
-                &tasks,
-            )),
+            Stop::Deadlock => RunError::Deadlock(report::deadlock(&tasks)),
             stop => verdict(stop),
         }
     }

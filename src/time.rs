@@ -58,7 +58,7 @@ pub fn sleep(duration: Duration) {
     }
     park::enter(wait);
     park::ask(wait);
-    park::park([], scheduler::deadline_after(duration), wait);
+    park::park(&[], scheduler::deadline_after(duration), wait);
 }
 
 /// Parks the task until `deadline`; a moment that is past gives the other ready tasks a turn.
@@ -84,7 +84,7 @@ pub fn sleep_until(deadline: Instant) {
     }
     park::enter(wait);
     park::ask(wait);
-    park::park([], Some(scheduler::deadline_at(deadline)), wait);
+    park::park(&[], Some(scheduler::deadline_at(deadline)), wait);
 }
 
 fn wait(at: &'static Location<'static>) -> Wait {

@@ -1,6 +1,8 @@
 //! Runs that cannot go on: what the report says, how every task is ended, and what the run gives.
 mod child;
+mod deadlock_support;
 
+use deadlock_support::{deadlock, deadlock_of, head};
 use maypole::task::{Killed, Status};
 use maypole::{Builder, Clock, JoinHandle, RunError, run, scope, sleep, spawn, task, yield_now};
 use std::cell::{Cell, RefCell};
@@ -9,27 +11,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// Runs `main`, which must come to a deadlock, and gives the report.
-#[track_caller]
-fn deadlock(main: impl FnOnce()) -> String {
-    deadlock_of(Builder::new().clock(Clock::Virtual), main)
-}
-
-#[track_caller]
-fn deadlock_of(builder: Builder, main: impl FnOnce()) -> String {
-    match builder.run(main) {
-        Err(RunError::Deadlock(report)) => report.to_string(),
-        other => panic!("no deadlock: {other:?}"),
-    }
-}
-
-/// The head of the report of a deadlock of so many tasks, up to the list.
-fn head(of: &str) -> String {
-    format!(
-        "maypole: deadlock: nothing left that could wake {of} (no timers, no I/O, no OS threads)\n\n"
-    )
-}
 
 /// Writes its name in a log when it is dropped.
 struct Witness(&'static str, Rc<RefCell<Vec<&'static str>>>);
@@ -49,51 +30,36 @@ fn swallow_kills() {
 
 #[test]
 fn the_report_names_each_task_once_with_its_wait_place_and_spawn_site() {
-    let line = line!() + 1;
-    let stuck = Builder::new().run(|| {
+    // @main
+    let report = deadlock(|| {
         let waiter = task::Builder::new().name("waiter");
-        let waiter = waiter.spawn(|| task::park()).unwrap();
+        let waiter = waiter.spawn(|| task::park()).unwrap(); // @waiter
+        // @owner
         spawn(|| {
+            // @scope
             scope(|s| {
-                s.spawn(|| task::park());
+                s.spawn(|| task::park()); // @scoped
             });
         });
-        waiter.join().unwrap();
+        waiter.join().unwrap(); // @join
     });
-    let Err(RunError::Deadlock(report)) = stuck else {
-        panic!("{stuck:?}");
-    };
-    let report = report.to_string();
-    let list = report
-        .strip_prefix(&*head("any of these 4 tasks"))
-        .expect("a head");
-    // A task's number is its order among all that the run has numbered, and has gaps.
-    let (_, scoped) = list.rsplit_once("  #").expect("the last task");
-    let scoped: u32 = scoped.split(' ').next().unwrap().parse().unwrap();
-    let at = |offset: u32| format!("tests/deadlock.rs:{}", line + offset);
-    let expected = [
-        format!(
-            "  #1 'main' joins task #2 'waiter' at {} (spawned at {})\n",
-            at(8),
-            at(0)
-        ),
-        format!(
-            "  #2 'waiter' waits to be unparked at {} (spawned at {})\n",
-            at(2),
-            at(2)
-        ),
-        format!(
-            "  #3 waits for the end of a scope's tasks at {} (spawned at {})\n",
-            at(4),
-            at(3)
-        ),
-        format!(
-            "  #{scoped} waits to be unparked at {} (spawned at {})\n",
-            at(5),
-            at(5)
-        ),
-    ];
-    assert_eq!(list, expected.concat());
+    let list = expected!(
+        "
+  #1 main    joins waiter at @join (spawned at @main)
+|join
+  #2 waiter  waits to be unparked at @waiter (spawned at @waiter)
+|waiter
+  #3         waits for the end of a scope's tasks at @scope (spawned at @owner)
+             1 of them is left: #4
+|scope
+  #4         waits to be unparked at @scoped (spawned at @scoped)
+|scoped
+
+"
+    );
+    let (above, below) = report.split_once(&list).expect(&list);
+    assert!(above.starts_with(&head("any of these 4 tasks")), "{above}");
+    assert!(below.starts_with("  to search for others:"), "{below}");
 }
 
 #[test]
@@ -101,7 +67,7 @@ fn main_alone_is_the_only_task() {
     let report = deadlock(|| task::park());
     assert!(report.starts_with(&head("the only task")), "{report}");
     assert!(
-        report.contains("  #1 'main' waits to be unparked at tests/deadlock.rs:"),
+        report.contains("  #1 main  waits to be unparked at tests/deadlock.rs:"),
         "{report}"
     );
 }
@@ -142,11 +108,8 @@ fn groups_do_not_mix_waits_names_and_pauses() {
     });
     assert!(report.contains("; 9 tasks like this\n"), "{report}");
     assert_eq!(report.matches("is paused").count(), 1, "{report}");
-    assert!(report.contains("#12 'named 0'"), "{report}");
-    assert!(
-        report.contains("#13 'named 1'") || report.contains("; 2 tasks like this"),
-        "{report}"
-    );
+    assert!(report.contains("\n  #12 'named 0'  waits"), "{report}");
+    assert!(report.contains("; 2 tasks like this\n"), "{report}");
 }
 
 #[test]
@@ -169,11 +132,15 @@ fn two_tasks_that_join_each_other_name_each_other() {
         task::park();
     });
     assert!(
-        report.contains("#2 'ping' joins task #3 'pong' at tests/deadlock.rs:"),
+        report.contains("\n  cycle   ping ─joins─> pong ─joins─> ping\n"),
         "{report}"
     );
     assert!(
-        report.contains("#3 'pong' joins task #2 'ping' at tests/deadlock.rs:"),
+        report.contains("#2 ping  joins pong at tests/deadlock.rs:"),
+        "{report}"
+    );
+    assert!(
+        report.contains("#3 pong  joins ping at tests/deadlock.rs:"),
         "{report}"
     );
 }
@@ -221,7 +188,7 @@ fn a_main_that_catches_the_kill_does_not_save_the_run() {
         let _ = catch_unwind(task::park);
         went_on.set(true);
     });
-    assert!(went_on.get() && report.contains("#1 'main'"), "{report}");
+    assert!(went_on.get() && report.contains("#1 main"), "{report}");
 }
 
 #[test]
@@ -259,7 +226,7 @@ fn a_timer_of_a_daemon_does_not_keep_the_run_alive() {
         task::park();
     });
     assert!(
-        report.contains("#2 'ticker' sleeps at tests/deadlock.rs:"),
+        report.contains("#2 ticker  sleeps at tests/deadlock.rs:"),
         "{report}"
     );
     assert!(report.contains(", is a daemon (spawned at"), "{report}");
@@ -287,7 +254,7 @@ fn a_paused_task_counts_as_parked_and_is_listed_as_paused() {
         paused.join().unwrap();
     });
     assert!(
-        report.contains("  #2 waits for a turn, is paused (spawned at "),
+        report.contains("  #2       waits for a turn, is paused (spawned at "),
         "{report}"
     );
 }
@@ -329,7 +296,7 @@ fn a_main_that_swallows_every_kill_ends_the_process_with_the_report() {
     let stderr = ended.dies_of(SIGABRT).stderr;
     assert!(stderr.starts_with(&head("the only task")), "{stderr}");
     assert!(
-        stderr.contains("#1 'main' waits to be unparked at "),
+        stderr.contains("#1 main  waits to be unparked at "),
         "{stderr}"
     );
     assert!(
@@ -379,9 +346,9 @@ fn a_run_that_spins_ends_at_its_turn_limit() {
         report.starts_with("maypole: the turn limit is reached: the run would not end\n\n"),
         "{report}"
     );
-    assert!(report.contains("#1 'main' joins task #2 at "), "{report}");
+    assert!(report.contains("#1 main  joins #2 at "), "{report}");
     assert!(
-        report.contains("#2 waits for a turn (spawned at "),
+        report.contains("#2       waits for a turn (spawned at "),
         "{report}"
     );
 }
@@ -419,7 +386,7 @@ fn what_cannot_die_at_the_end_of_a_run_is_leaked_with_a_report() {
     assert!(
         ended.stderr.starts_with(
             "maypole: these tasks would not die and are leaked\n\n  \
-             #2 'shielded' waits to be unparked at tests/deadlock.rs:"
+             #2 shielded  waits to be unparked at tests/deadlock.rs:"
         ),
         "{}",
         ended.stderr

@@ -1,7 +1,7 @@
 //! Every example prints what its first lines promise; the bank has a file of its own.
 mod program;
 
-use program::run;
+use program::{Ran, run, run_with};
 
 /// The lines below a heading, up to the next one.
 fn part<'a>(output: &'a str, heading: &str) -> Vec<&'a str> {
@@ -38,7 +38,20 @@ fn every_example_is_compared_with_its_output() {
     examples.sort();
     assert_eq!(
         examples,
-        ["bank", "generators", "hello", "overflow", "ring"],
+        [
+            "bank",
+            "find_the_race",
+            "generators",
+            "hello",
+            "overflow",
+            "philosophers",
+            "ping_pong",
+            "pipeline",
+            "readers_writers",
+            "ring",
+            "sieve",
+            "sleeping_barber",
+        ],
         "an example without a test of its output: write one, then add it here"
     );
 }
@@ -234,4 +247,270 @@ fn generators_refuse_a_step_that_does_not_exist() {
     let ran = run("generators", &["9"]);
     assert_eq!((ran.output.as_str(), ran.status), ("", Some(2)));
     assert!(ran.complaints.starts_with("usage: "), "{ran:#?}");
+}
+
+// ── channels ─────────────────────────────────────────────────────────────────────────────────
+
+/// What an example prints that goes well and has nothing to complain of.
+fn printed(example: &str, arguments: &[&str]) -> String {
+    let ran = run(example, arguments);
+    assert_eq!((ran.complaints.as_str(), ran.status), ("", Some(0)));
+    ran.output
+}
+
+#[track_caller]
+fn assert_refused(example: &str, argument: &str, expected: &str) {
+    let ran = run(example, &[argument]);
+    assert_eq!((ran.output.as_str(), ran.status), ("", Some(2)), "{ran:#?}");
+    assert_eq!(ran.complaints.trim_end(), expected);
+}
+
+#[test]
+fn ping_pong_shows_the_three_preferences() {
+    let output = printed("ping_pong", &[]);
+    let order = |heading| part(&output, heading).join(" ");
+    assert_eq!(
+        order("# a ball between two tasks"),
+        "ping 1 pong 1 ping 2 pong 2 ping 3 pong 3"
+    );
+    assert_eq!(order("# the receiver goes on"), "tx0 rx0 tx1 rx1 tx2 rx2");
+    assert_eq!(order("# the sender goes on"), "tx0 tx1 rx0 tx2 rx1 rx2");
+    assert_eq!(
+        order("# whoever came second goes on"),
+        "tx0 tx1 rx0 rx1 tx2 rx2"
+    );
+}
+
+#[test]
+fn sieve_prints_primes_and_all_its_tasks_end() {
+    assert_eq!(
+        printed("sieve", &[]),
+        "2\n3\n5\n7\n11\n13\n17\n19\n23\n29\ntasks ended: 10, numbers sent: 161\n"
+    );
+    let output = printed("sieve", &["100"]);
+    assert!(output.contains("\n541\ntasks ended: 100, "), "{output}");
+    let expected = "sieve: how many primes? A number from 1 on is expected";
+    assert_refused("sieve", "0", expected);
+    assert_refused("sieve", "all", expected);
+}
+
+#[test]
+fn pipeline_holds_its_reader_back_and_tells_of_silence() {
+    assert_eq!(
+        printed("pipeline", &[]),
+        "   0 ms  reader:  line 1
+   0 ms  reader:  line 2
+   0 ms  reader:  line 3
+   0 ms  reader:  line 4
+  35 ms  printer: nothing for 35 ms
+  40 ms  ann:     line 1 is counted
+  40 ms  bob:     line 2 is counted
+  40 ms  printer: line 1 has 4 words
+  40 ms  printer: line 2 has 4 words
+  40 ms  reader:  line 5
+  40 ms  reader:  line 6
+  70 ms  bob:     line 4 is counted
+  70 ms  printer: line 4 has 3 words
+  90 ms  bob:     line 5 is counted
+  90 ms  printer: line 5 has 2 words
+ 125 ms  printer: nothing for 35 ms
+ 130 ms  bob:     line 6 is counted
+ 130 ms  printer: line 6 has 4 words
+ 165 ms  printer: nothing for 35 ms
+ 180 ms  ann:     line 3 is counted
+ 180 ms  printer: line 3 has 14 words
+ 180 ms  printer: that was the last line
+ 180 ms  printer: all have stopped
+"
+    );
+}
+
+#[test]
+fn pipeline_that_closes_early_stops_every_stage() {
+    assert_eq!(
+        printed("pipeline", &["15"]),
+        "   0 ms  reader:  line 1
+   0 ms  reader:  line 2
+   0 ms  reader:  line 3
+   0 ms  reader:  line 4
+  15 ms  printer: closing time
+  40 ms  ann:     line 1 is counted
+  40 ms  ann:     nobody wants it
+  40 ms  bob:     line 2 is counted
+  40 ms  bob:     nobody wants it
+  40 ms  reader:  nobody wants it
+  40 ms  printer: all have stopped
+"
+    );
+    let expected = "pipeline: close after how many milliseconds? A number is expected";
+    assert_refused("pipeline", "soon", expected);
+}
+
+// ── locks ────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn sleeping_barber_turns_away_who_finds_no_chair() {
+    assert_eq!(
+        printed("sleeping_barber", &[]),
+        " 9:00  the barber falls asleep
+ 9:05  Ada takes a chair
+ 9:05  Ada is called
+ 9:10  Bob takes a chair
+ 9:15  Cleo takes a chair
+ 9:20  Dan finds no chair and goes away
+ 9:25  Ada leaves with a new cut
+ 9:25  Bob is called
+ 9:35  Eve takes a chair
+ 9:40  Fay finds no chair and goes away
+ 9:45  Bob leaves with a new cut
+ 9:45  Cleo is called
+10:05  Cleo leaves with a new cut
+10:05  Eve is called
+10:25  Eve leaves with a new cut
+10:25  the barber falls asleep
+11:00  Gus takes a chair
+11:00  Gus is called
+11:20  Gus leaves with a new cut
+11:20  the barber falls asleep
+5 were served, 2 turned away
+"
+    );
+    for (chairs, end) in [
+        ("0", "\n0 were served, 7 turned away\n"),
+        ("5", "\n7 were served, 0 turned away\n"),
+    ] {
+        let output = printed("sleeping_barber", &[chairs]);
+        assert!(output.ends_with(end), "{output}");
+    }
+    let expected = "sleeping_barber: how many chairs? A number is expected";
+    assert_refused("sleeping_barber", "few", expected);
+}
+
+#[test]
+fn readers_share_and_do_not_overtake_writers() {
+    assert_eq!(
+        printed("readers_writers", &[]),
+        "\
+rrrrrr                         reads edition 1
+  rrrrrr                       reads edition 1
+   .....WWWW                   writes edition 2
+    ........rrrrr              reads edition 2
+     .......rrr                reads edition 2
+      ...........WWW           writes edition 3
+       .............WWW        writes edition 4
+        ...............rrrr    reads edition 4
+"
+    );
+}
+
+#[test]
+fn philosophers_who_take_the_left_fork_first_end_in_a_deadlock_that_names_all_five() {
+    let ran = run("philosophers", &[]);
+    assert_eq!(ran.status, Some(1), "{ran:#?}");
+    let cycle = ran
+        .complaints
+        .lines()
+        .find(|line| line.starts_with("  cycle"));
+    let cycle = cycle.unwrap_or_else(|| panic!("no circle in {ran:#?}"));
+    for seat in 0..5 {
+        let holds = format!("Mutex 'fork {seat}' ─held by─> phil-{seat}");
+        assert!(cycle.contains(&holds), "{holds} is not in {cycle}");
+    }
+    assert!(ran.output.starts_with("meals: "), "{ran:#?}");
+    assert!(!ran.output.contains("100"), "{ran:#?}");
+}
+
+#[test]
+fn ordered_philosophers_eat_evenly() {
+    let output = printed("philosophers", &["--ordered"]);
+    assert_eq!(output, "meals: 100 100 100 100 100\n");
+    let usage = "usage: philosophers [--ordered] [--explore]";
+    assert_refused("philosophers", "--left", usage);
+}
+
+// ── every schedule ───────────────────────────────────────────────────────────────────────────
+
+/// The trail in a report, as the variable that is to be set.
+fn replay_of(ran: &Ran) -> (&'static str, &str) {
+    let trail = ran.output.split("MAYPOLE_REPLAY=").nth(1);
+    let trail = trail.and_then(|rest| rest.split_whitespace().next());
+    let trail = trail.unwrap_or_else(|| panic!("no trail in {ran:#?}"));
+    ("MAYPOLE_REPLAY", trail)
+}
+
+/// The table of steps in a text.
+fn steps(text: &str) -> Vec<&str> {
+    text.lines()
+        .skip_while(|line| !line.starts_with("  step  task"))
+        .take_while(|line| !line.is_empty() && !line.starts_with("  again:"))
+        .collect()
+}
+
+#[test]
+fn philosophers_find_the_deadlock_by_exploring_and_replay_it() {
+    let found = run("philosophers", &["--explore"]);
+    assert_eq!(found.status, Some(1), "{found:#?}");
+    let first = found.output.lines().next().expect("there is output");
+    let nth = first.strip_prefix("deadlock found in schedule ");
+    assert!(nth.is_some_and(|nth| nth.parse::<u32>().is_ok()), "{first}");
+    assert!(steps(&found.output).len() > 5, "{found:#?}");
+    assert!(found.output.contains("forced switch: phil-0 could have"));
+
+    let again = || run_with(&[replay_of(&found)], "philosophers", &["--explore"]);
+    let (once, twice) = (again(), again());
+    assert_eq!(once.status, Some(1), "{once:#?}");
+    assert_eq!(steps(&once.output), steps(&found.output));
+    assert_eq!(once.output, twice.output);
+    assert!(!once.output.contains("found in schedule"), "{once:#?}");
+}
+
+#[test]
+fn a_trail_of_the_philosophers_is_none_of_ordered_ones() {
+    let found = run("philosophers", &["--explore"]);
+    let order = [replay_of(&found)];
+    let ran = run_with(&order, "philosophers", &["--explore", "--ordered"]);
+    assert_eq!(ran.status, Some(1), "{ran:#?}");
+    assert!(ran.output.contains("replay diverged at step "), "{ran:#?}");
+    assert!(ran.output.contains(", now phil-2 "), "{ran:#?}");
+}
+
+#[test]
+fn ordered_philosophers_hold_under_every_schedule() {
+    let output = printed("philosophers", &["--ordered", "--explore"]);
+    let proof = output.strip_prefix("maypole explore: ok: all ");
+    let proof = proof.unwrap_or_else(|| panic!("{output}"));
+    assert!(proof.contains(" schedules hold ("), "{output}");
+}
+
+#[test]
+fn find_the_race_finds_a_lost_update_and_proves_its_correction() {
+    let output = printed("find_the_race", &[]);
+    let a_run = part(&output, "# a run");
+    assert_eq!(a_run, ["100, and 20 from ann, and 50 from bob: 170"]);
+
+    let broken = part(&output, "# every order of turns").join("\n");
+    assert!(broken.contains("money is lost"), "{broken}");
+    assert!(broken.contains("it needs 1 forced switch"), "{broken}");
+    let steps = steps(&broken);
+    let of = |step: &str| steps.iter().position(|line| line.contains(step));
+    let (reads, switch) = (of("  ann   get "), of("forced switch: ann could"));
+    let (other, overwrites) = (of("  bob   get "), of("  ann   send "));
+    assert!(reads.is_some() && reads < switch, "{broken}");
+    assert!(switch < other && other < overwrites, "{broken}");
+
+    let corrected = part(&output, "# every order of turns, corrected");
+    let [proof] = corrected[..] else {
+        panic!("{corrected:#?}")
+    };
+    assert!(proof.starts_with("maypole explore: ok: all "), "{proof}");
+    assert!(proof.contains(" schedules hold ("), "{proof}");
+}
+
+#[test]
+fn find_the_race_replays_what_it_found_in_its_first_run() {
+    let found = run("find_the_race", &[]);
+    let ran = run_with(&[replay_of(&found)], "find_the_race", &[]);
+    assert_eq!((ran.output.as_str(), ran.status), ("# a run\n", Some(101)));
+    assert!(ran.complaints.contains("money is lost"), "{ran:#?}");
+    assert_eq!(steps(&ran.complaints), steps(&found.output));
 }

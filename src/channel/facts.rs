@@ -84,7 +84,7 @@ impl Object for Known {
             made_at: self.made_at,
             owners: Vec::new(),
             state: format!(
-                "{capacity}, {} alive, {} alive",
+                "{capacity}, {} alive (owner unknown), {} alive",
                 plural(self.senders.get(), "sender"),
                 plural(self.receivers.get(), "receiver"),
             ),

@@ -51,6 +51,8 @@ pub(super) struct Chan<T> {
     receivers: WaitQueue,
     senders: WaitQueue,
     paired: WaitQueue,
+    /// Whether a select has ever waited here: before, everybody in a queue offers the same.
+    selected: Cell<bool>,
     pub(super) sender_count: Cell<usize>,
     pub(super) receiver_count: Cell<usize>,
     pub(super) prefer: Prefer,
@@ -82,6 +84,7 @@ impl<T> Chan<T> {
             receivers: WaitQueue::new(),
             senders: WaitQueue::new(),
             paired: WaitQueue::new(),
+            selected: Cell::new(false),
             sender_count: Cell::new(1),
             receiver_count: Cell::new(1),
             prefer,
@@ -136,6 +139,9 @@ impl<T> Chan<T> {
 
     #[inline(never)]
     fn meet_parked_receiver(&self) -> bool {
+        if !self.selected.get() {
+            return scheduler::wake_one(&self.receivers, token::MESSAGE).is_some();
+        }
         if self.is_rendezvous() {
             return scheduler::wake_first(&self.receivers, token::MESSAGE, |offer| offer == TAKES)
                 .is_some();
@@ -207,6 +213,9 @@ impl<T> Chan<T> {
     /// Wakes a parked sender whose message is made; gives its key.
     #[inline(never)]
     fn meet_sender(&self, partner: Partner) -> Option<usize> {
+        if !self.selected.get() {
+            return scheduler::wake_one(&self.senders, token::TAKEN);
+        }
         let later = Cell::new(false);
         scheduler::wake_first(&self.senders, token::TAKEN, |offer| {
             // First in, first out: nobody overtakes a `select!`, where that may be waited for.
@@ -260,7 +269,15 @@ impl<T> Chan<T> {
         &self.receivers
     }
 
+    #[inline(always)]
     fn wake_watchers(&self, queue: &WaitQueue) {
+        if self.selected.get() {
+            self.wake_each_watcher(queue);
+        }
+    }
+
+    #[cold]
+    fn wake_each_watcher(&self, queue: &WaitQueue) {
         while scheduler::wake_first(queue, token::LOOK, |offer| offer == WATCHES).is_some() {}
     }
 
@@ -304,6 +321,7 @@ impl<T> Chan<T> {
     /// the queue of the paired ones.
     pub(super) fn pair(&self) -> bool {
         let paired = self.is_rendezvous()
+            && self.selected.get()
             && scheduler::wake_first(&self.senders, token::PAIRED, |offer| {
                 offer == MAKES_IT_LATER
             })
@@ -350,6 +368,7 @@ impl<T> Chan<T> {
     }
 
     pub(super) fn enlist_case(&self, side: Side, interest: Interest) -> (&WaitQueue, usize) {
+        self.selected.set(true);
         let watches = interest == Interest::Watch;
         match side {
             Side::Receivers if watches => (self.enlist_in_receivers(), WATCHES),

@@ -472,7 +472,7 @@ fn claim_from_partner<T>(chan: &Chan<T>, deadline: &Deadline, wait: Wait) -> Opt
     if !chan.pair() {
         return None;
     }
-    match park::park([(chan.paired(), TAKES)], deadline.get(), wait) {
+    match park::park_in(chan.paired(), TAKES, deadline.get(), wait) {
         Woken::Ready { token, .. } if token == token::MESSAGE => Some(Claim::Message),
         // The partner made none, or it took too long.
         _ => None,

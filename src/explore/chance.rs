@@ -11,7 +11,9 @@ pub(super) struct Chance {
 
 enum Manner {
     /// A forced switch before one operation in so many.
-    Plain { odds: usize },
+    Plain {
+        odds: usize,
+    },
     Priorities(Priorities),
 }
 
@@ -26,7 +28,7 @@ struct Priorities {
     step: usize,
     /// Steps of the longest schedule so far.
     longest: usize,
-    /// What the task gets that yields next: less than all others.
+    /// What the task gets that falls or yields next: less than all others.
     lowest: i64,
 }
 
@@ -92,15 +94,13 @@ impl Chance {
 
 impl Priorities {
     fn choose(&mut self, choice: &Choice<'_>, random: &mut Seeded) -> usize {
-        if let Some(fall) = self.falls.iter().position(|step| *step == self.step) {
-            *self.of(choice.task, random) = fall as i64 + 1;
-        }
-        self.step += 1;
         // A task that yields waits for the others.
-        if choice.kind == Kind::Turn && choice.wait.what == What::Turn {
+        let yields = choice.kind == Kind::Turn && choice.wait.what == What::Turn;
+        if yields || self.falls.contains(&self.step) {
             *self.of(choice.task, random) = self.lowest;
             self.lowest -= 1;
         }
+        self.step += 1;
         let priorities = choice.tasks.iter().map(|task| *self.of(*task, random));
         let best = priorities.enumerate().max_by_key(|(_, priority)| *priority);
         best.map_or(0, |(index, _)| index)
@@ -113,7 +113,7 @@ impl Priorities {
         }
         let priority = &mut self.of[index];
         if *priority == 0 {
-            *priority = (random.bits() >> 2) as i64 + self.depth as i64 + 1;
+            *priority = (random.bits() >> 2) as i64 + 1;
         }
         priority
     }

@@ -80,6 +80,8 @@ impl Hash for Asked {
 pub(super) struct Course {
     pub(super) path: Vec<Point>,
     answered: usize,
+    /// The path is a whole schedule, and nothing may come after it.
+    whole: bool,
     /// The program asked something else than before.
     mismatch: Option<Mismatch>,
     chance: Option<Chance>,
@@ -99,6 +101,7 @@ impl Course {
         Rc::new(RefCell::new(Course {
             path: Vec::new(),
             answered: 0,
+            whole: false,
             mismatch: None,
             chance,
         }))
@@ -106,12 +109,17 @@ impl Course {
 
     /// Begins with the answers in the path.
     pub(super) fn begin(&mut self) {
-        self.answered = 0;
+        (self.answered, self.whole) = (0, false);
+    }
+
+    /// Begins the schedule that was run last once more.
+    pub(super) fn begin_again(&mut self) {
+        (self.answered, self.whole) = (0, true);
     }
 
     /// Begins with no answers, as schedule `nth` by chance.
     pub(super) fn begin_by_chance(&mut self, nth: u64) {
-        self.answered = 0;
+        self.begin();
         let steps = self.path.len();
         self.path.clear();
         if let Some(chance) = &mut self.chance {
@@ -122,13 +130,17 @@ impl Course {
     /// The run has ended by itself: tells whether it went another way than it was to go.
     pub(super) fn end(&mut self) -> Option<Mismatch> {
         if self.answered < self.path.len() && self.mismatch.is_none() {
-            self.mismatch = Some(Mismatch {
-                step: self.answered + 1,
-                before: Some(self.path[self.answered].asked),
-                now: None,
-            });
+            self.differ(Some(self.path[self.answered].asked), None);
         }
         self.mismatch.take()
+    }
+
+    fn differ(&mut self, before: Option<Asked>, now: Option<Asked>) {
+        self.mismatch = Some(Mismatch {
+            step: self.answered + 1,
+            before,
+            now,
+        });
     }
 
     pub(super) fn forced(&self) -> usize {
@@ -151,6 +163,10 @@ impl Course {
     fn choose(&mut self, choice: &Choice<'_>) -> Option<usize> {
         let asked = Asked::of(choice);
         let Some(point) = self.path.get(self.answered) else {
+            if self.whole {
+                self.differ(None, Some(asked));
+                return None;
+            }
             let answer = match &mut self.chance {
                 Some(chance) => chance.choose(choice),
                 None => 0,
@@ -163,11 +179,7 @@ impl Course {
             return Some(answer);
         };
         if point.asked != asked {
-            self.mismatch = Some(Mismatch {
-                step: self.answered + 1,
-                before: Some(point.asked),
-                now: Some(asked),
-            });
+            self.differ(Some(point.asked), Some(asked));
             return None;
         }
         self.answered += 1;

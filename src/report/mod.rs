@@ -1,9 +1,14 @@
 //! What people see when something goes wrong.
 mod deadlock;
+mod entry;
+mod graph;
+mod groups;
+mod names;
 mod panics;
+mod source;
 mod steps;
 
-pub(crate) use deadlock::stuck;
+pub(crate) use deadlock::{cycle_closed, deadlock, stuck};
 pub(crate) use panics::{install_panic_hook, quietly, unjoined};
 pub(crate) use steps::{Recorder, Steps, divergence, meeting};
 

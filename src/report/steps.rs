@@ -107,6 +107,7 @@ impl Steps {
         match event {
             Event::Spawned(id) => {
                 let at = self.known(id.serial).map(|task| task.site);
+                self.end_call("spawn");
                 self.act_if(at, Does::Spawns(id.serial));
             }
             Event::Resumed(id) => self.resume(id.serial),
@@ -123,14 +124,14 @@ impl Steps {
             }
             Event::Yielded(_) => self.running = 0,
             Event::Finished(id) => {
-                let at = self.known(id.serial).map(|task| task.site);
-                self.act_if(at, Does::Ends);
+                self.end(id.serial);
                 self.running = 0;
             }
             // Whom no task has killed, the end of the run has.
             Event::Killed(_) if self.running == 0 => self.over = true,
             Event::Killed(id) => {
                 let at = self.last_act().map(|act| act.at);
+                self.end_call("kill");
                 self.act_if(at, Does::Kills(id.serial));
             }
             Event::Forced(id) => self.put_off(id.serial),
@@ -145,6 +146,17 @@ impl Steps {
 
     fn last_act(&mut self) -> Option<&mut Act> {
         self.stretches.last_mut()?.acts.last_mut()
+    }
+
+    /// What comes next tells more than that this was called.
+    fn end_call(&mut self, name: &str) {
+        if let Some(stretch) = self.stretches.last_mut() {
+            let is_it = |act: &mut Act| match act.does {
+                Does::Operation { what, .. } => matches!(what, What::Call(call) if call == name),
+                _ => false,
+            };
+            stretch.acts.pop_if(is_it);
+        }
     }
 
     fn mark(&mut self, mark: Mark) {
@@ -170,10 +182,23 @@ impl Steps {
     }
 
     fn act_if(&mut self, at: Option<Place>, does: Does) {
-        if let (Some(at), Some(stretch)) = (at, self.stretches.last_mut())
+        if let (Some(mut at), Some(stretch)) = (at, self.stretches.last_mut())
             && stretch.task == self.running
         {
+            // A destructor of ours has no place in the program: it is where the one before was.
+            if let (true, Some(last)) = (is_ours(at), stretch.acts.last()) {
+                at = last.at;
+            }
             stretch.acts.push(Act { does, at });
+        }
+    }
+
+    /// A task has ended; of main that needs no word.
+    fn end(&mut self, serial: u64) {
+        let last = self.last_act().map(|act| act.at);
+        let site = self.known(serial).map(|task| task.site);
+        if serial > 1 {
+            self.act_if(last.or(site), Does::Ends);
         }
     }
 
@@ -215,6 +240,7 @@ impl Steps {
             Does::Operation { what, waits } => {
                 let what = match what {
                     What::Join(id) => format!("joins {}", self.name(id.serial)),
+                    What::Scope => "scope".to_string(),
                     what => what.to_string(),
                 };
                 match waits {
@@ -321,6 +347,12 @@ impl fmt::Display for Steps {
         }
         Ok(())
     }
+}
+
+/// Whether a place is in this crate.
+fn is_ours(at: Place) -> bool {
+    let folder = file!().trim_end_matches("report/steps.rs");
+    at.file().starts_with(folder)
 }
 
 /// The source files that were asked for, where they can be read.

@@ -7,11 +7,13 @@
 //!
 //! What happens then is not decided here: the cycle is kept until the loop tells it, on its own
 //! stack. The tasks stay as they are.
+use super::Scheduler;
 use super::kernel::Kernel;
 use super::snapshot::TaskView;
-use super::task::State;
+use super::task::{Flags, State, Task};
 use super::timers::TimerKey;
 use super::wait::What;
+use crate::coroutine;
 use std::collections::BTreeSet;
 
 /// Holders that each park may look at. What is not used is saved, so that a long cycle is found
@@ -51,21 +53,32 @@ impl Cycles {
     }
 }
 
-impl What {
-    /// Whether such a wait is for other tasks, and ends only when each of them has let go.
-    #[inline(always)]
-    pub(super) fn is_for_holders(self) -> bool {
-        use What::*;
-        matches!(self, Join(_) | Scope | Lock | Read | Write | Once)
+/// Tells people of a cycle. It is given its tasks, and those that hold something these wait for, in
+/// the order of spawning.
+pub(super) type Tell = fn(&[TaskView]);
+
+impl Scheduler {
+    /// Has `tell` called for each cycle of locks and joins that closes.
+    pub(crate) fn watch_cycles(&self, tell: Tell) {
+        self.on_cycle.set(Some(tell));
+        self.kernel(|kernel| kernel.cycles.watched = true);
+    }
+
+    #[cold]
+    pub(super) fn tell_of_cycles(&self, closed: Vec<Vec<TaskView>>) {
+        let Some(tell) = self.on_cycle.get() else {
+            return;
+        };
+        closed.iter().for_each(|tasks| tell(tasks));
+        if self.kernel(|kernel| kernel.cycles.known.len() == TOLD) {
+            coroutine::say(format_args!(
+                "maypole: further cycles of this run are not told"
+            ));
+        }
     }
 }
 
 impl Kernel {
-    /// From now on cycles are looked for.
-    pub(super) fn watch_cycles(&mut self) {
-        self.cycles.watched = true;
-    }
-
     /// Whether the park of the task in `slot`, which just began, has closed a cycle; if so, it is
     /// kept, and the next turn is not a plain one.
     #[inline(never)]
@@ -74,19 +87,36 @@ impl Kernel {
         if !wanted || self.has_deadline(slot) {
             return;
         }
-        let Some(mut slots) = self.cycle_through(slot) else {
+        let Some(cycle) = self.cycle_through(slot) else {
             return;
         };
-        slots.sort_unstable_by_key(|&slot| self.tasks[slot as usize].serial);
-        let serials = slots.iter().map(|&slot| self.tasks[slot as usize].serial);
-        if self.cycles.known.insert(serials.collect()) {
-            let views = slots.iter().map(|&slot| self.task_view(slot)).collect();
+        if cycle.iter().any(|&slot| self.may_be_let_by(slot)) {
+            return;
+        }
+        let serial = |slot: &u32| self.tasks[*slot as usize].serial;
+        let mut serials: Vec<u64> = cycle.iter().map(serial).collect();
+        serials.sort_unstable();
+        if self.cycles.known.insert(serials) {
+            let views = self.views_of(&cycle);
             self.cycles.closed.push(views);
             self.look_in += std::mem::take(&mut self.quick);
         }
     }
 
-    /// The cycles that have closed since the last time, with their tasks in the order of spawning.
+    /// The tasks of a cycle, and all others that hold what these wait for.
+    fn views_of(&self, cycle: &[u32]) -> Vec<TaskView> {
+        let mut slots: BTreeSet<u32> = cycle.iter().copied().collect();
+        for &slot in cycle {
+            self.each_holder(slot, &mut |holder| {
+                slots.insert(holder);
+            });
+        }
+        let mut views: Vec<TaskView> = slots.iter().map(|&slot| self.task_view(slot)).collect();
+        views.sort_unstable_by_key(|view| view.id);
+        views
+    }
+
+    /// The cycles that have closed since the last time.
     pub(super) fn take_closed_cycles(&mut self) -> Vec<Vec<TaskView>> {
         if !self.cycles.closed.is_empty() && !self.slow {
             self.quick += std::mem::take(&mut self.look_in);
@@ -129,7 +159,7 @@ impl Kernel {
     fn is_stuck(&self, slot: u32) -> bool {
         let task = &self.tasks[slot as usize];
         matches!(task.state, State::Parked | State::ParkedUnkillably)
-            && task.wait.what.is_for_holders()
+            && task.wait.is_for_holders()
             && !self.has_deadline(slot)
     }
 
@@ -141,19 +171,39 @@ impl Kernel {
     /// Shows the tasks that must let go before the parked one can go on.
     fn each_holder(&self, slot: u32, show: &mut dyn FnMut(u32)) {
         let task = &self.tasks[slot as usize];
-        if let What::Join(id) = task.wait.what {
+        if let What::Join(id) = self.wait_of(slot).what {
             if self.find(id).is_some() {
                 show(id.slot);
             }
             return;
         }
-        self.each_object(slot, &mut |object| {
+        // A scope kills its daemons when the others have ended.
+        let is_awaited = |holder: &Task| {
+            let daemon = holder.flags.has(Flags::DAEMON) && !holder.flags.has(Flags::KILLED);
+            !(daemon && task.wait.is(What::Scope))
+        };
+        // Such a wait is in one queue, and the first place is in the task's own record.
+        let queue = self.queues.get(task.links.queue as usize);
+        let object = queue.and_then(|ends| ends.object.as_ref()?.upgrade());
+        if let Some(object) = object {
             object.each_owner(&mut |id| {
-                if self.find(id).is_some() {
+                if self.find(id).is_some_and(is_awaited) {
                     show(id.slot);
                 }
             });
-        });
+        }
+    }
+
+    /// Whether the task waits for readers only because a writer is before it in the line, and that
+    /// one may leave it.
+    fn may_be_let_by(&self, slot: u32) -> bool {
+        let task = &self.tasks[slot as usize];
+        if !task.wait.is(What::Read) {
+            return false;
+        }
+        let places = self.places_of(slot);
+        let mut ahead = places.iter().flat_map(|place| self.before(*place));
+        self.has_deadline(slot) || ahead.any(|waiter| self.has_deadline(waiter.task))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::kernel::Kernel;
 use super::kill::Killed;
 use super::object::Object;
+use super::policy::Kind;
 use super::task::{Body, Flags, KillNote, TaskId};
 use super::wait::{Wait, WaitQueue, What};
 use super::{
@@ -68,6 +69,9 @@ pub(crate) fn launch(
 ) -> Result<TaskId, StackLimit> {
     let site = body.about().site;
     let nested = first == First::Child && may_nest(site);
+    if !nested {
+        park::touch("spawn", site);
+    }
     let id = with_scheduler(|scheduler| {
         let Some(scheduler) = scheduler else {
             panic!(
@@ -264,8 +268,14 @@ pub(crate) fn chance(among: usize) -> usize {
 
 #[inline(never)]
 fn choose_case_slowly(among: usize, wait: Wait) -> usize {
+    choose_value(Kind::Case, among, wait)
+}
+
+/// A number below `among`: by the policy, else by chance that is the same in every run; 0 outside
+/// of a run.
+pub(crate) fn choose_value(kind: Kind, among: usize, wait: Wait) -> usize {
     with_scheduler(|scheduler| match scheduler {
-        Some(scheduler) => scheduler.kernel(|kernel| kernel.choose_case(among, wait)),
+        Some(scheduler) => scheduler.kernel(|kernel| kernel.choose_value(kind, among, wait)),
         None => 0,
     })
 }

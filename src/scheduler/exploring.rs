@@ -195,7 +195,8 @@ impl Kernel {
     pub(super) fn tell(&mut self, wait: Wait) {
         if self.observer.is_some() {
             let id = self.id(self.current);
-            self.emit(Event::Operation(id, wait.what, wait.at));
+            let site = self.tasks[self.current as usize].body.about().site;
+            self.emit(Event::Operation(id, wait.what, wait.place(site)));
         }
     }
 

@@ -85,7 +85,7 @@ impl Kernel {
     pub(crate) fn is_clean(&self) -> bool {
         self.tasks.is_empty()
             && self.ready.is_empty()
-            && self.waiters.is_empty()
+            && self.further.is_empty()
             && self.bounds.is_empty()
             && self.timers.is_empty()
             && self.vital_timers == 0

@@ -4,16 +4,16 @@ use super::bound::{Bound, BoundKey};
 use super::clock::Clock;
 use super::cycle::Cycles;
 use super::exploring::Exploring;
-use super::object::{Awaited, Object};
+
 use super::observer::{Event, Observer};
-use super::policy::{Choice, Kind, Policy, Seeded};
+use super::policy::{Choice, Policy, Seeded};
 use super::ready::{Entry, ReadyQueue};
 use super::task::{Body, Flags, State, Task, TaskId};
 use super::timers::{TimerKey, Timers};
-use super::wait::{Ends, Wait, WaitQueue, Waiter, WaiterKey, What, Woken};
+use super::wait::{Ends, Further, Links, Packed, Wait, WaitQueue, Waiter, WaiterKey, What, Woken};
 use crate::coroutine::Coroutine;
 use slab::Slab;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 /// Turns between two looks at the clock and the outside world while tasks stay ready: reading the
 /// clock costs five switches, polling twenty.
@@ -63,8 +63,8 @@ pub(crate) struct Kernel {
     pub(crate) audit: bool,
     pub(super) ready: ReadyQueue,
     pub(super) tasks: Slab<Task>,
-    pub(super) waiters: Slab<Waiter>,
-    queues: Slab<Ends>,
+    pub(super) further: Slab<Further>,
+    pub(super) queues: Slab<Ends>,
     pub(super) bounds: Slab<Bound>,
     pub(super) timers: Timers<Alarm>,
     /// Timers that could wake something else than a daemon.
@@ -100,7 +100,7 @@ impl Kernel {
             audit: false,
             ready: ReadyQueue::new(),
             tasks: Slab::new(),
-            waiters: Slab::new(),
+            further: Slab::new(),
             queues: Slab::new(),
             bounds: Slab::new(),
             timers: Timers::new(),
@@ -123,7 +123,7 @@ impl Kernel {
     pub(super) fn restart(&mut self, run: u32) {
         debug_assert!(self.is_clean());
         self.tasks.clear();
-        self.waiters.clear();
+        self.further.clear();
         self.queues.clear();
         self.bounds.clear();
         self.timers.restart();
@@ -198,16 +198,19 @@ impl Kernel {
             serial,
             body,
             coroutine: None,
-            wait,
-            woken: Woken::TimedOut,
-            waiter: WaiterKey::NONE,
+            wait: wait.pack(),
+            word: 0,
+            case: Task::TIMED_OUT,
+            links: Links::nowhere(),
+            further: WaiterKey::NONE,
             timer: TimerKey::NONE,
             bound: BoundKey::NONE,
             shields: 0,
             state: State::Active,
             flags,
         });
-        let slot = u32::try_from(slot).expect("fewer than 2^32 tasks");
+        let slot = u32::try_from(slot).ok().filter(|slot| *slot < 1 << 31);
+        let slot = slot.expect("fewer than 2^31 tasks");
         let id = TaskId {
             serial,
             slot,
@@ -367,7 +370,7 @@ impl Kernel {
             self.emit(Event::Finished(self.id(slot)));
         }
         let task = self.tasks.remove(slot as usize);
-        debug_assert_eq!(task.waiter, WaiterKey::NONE);
+        debug_assert_eq!(task.links.queue, Links::NOWHERE);
         self.unkilled -= usize::from(!task.flags.has(Flags::KILLED));
         if task.flags.has(Flags::PAUSED) {
             self.unpaused();
@@ -387,16 +390,39 @@ impl Kernel {
         &mut self,
         on: impl IntoIterator<Item = (&'q WaitQueue, usize)>,
         until: Option<u64>,
-        wait: Wait,
+        wait: Packed,
         unwinding: bool,
     ) {
         let slot = self.current;
-        // In order, so that of two cases on one queue the first is woken; the chain of siblings
-        // runs the other way, which matters to nobody.
-        let mut first = WaiterKey::NONE;
-        for (case, (queue, offer)) in on.into_iter().enumerate() {
-            first = self.enlist(slot, case as u32, queue, offer, first);
+        // In order, so that of two cases on one queue the first is woken.
+        let mut on = on.into_iter();
+        if let Some((queue, offer)) = on.next() {
+            self.enlist(slot, queue, offer);
         }
+        for (case, (queue, offer)) in (1..).zip(on) {
+            self.enlist_further(slot, case, queue, offer);
+        }
+        self.settle(slot, until, wait, unwinding);
+    }
+
+    /// The same, on one queue: what most parks are.
+    #[inline(always)]
+    pub(super) fn park_in(
+        &mut self,
+        queue: &WaitQueue,
+        offer: usize,
+        until: Option<u64>,
+        wait: Packed,
+        unwinding: bool,
+    ) {
+        let slot = self.current;
+        self.enlist(slot, queue, offer);
+        self.settle(slot, until, wait, unwinding);
+    }
+
+    /// The task is in its queues: arms its timer and changes its state.
+    #[inline(always)]
+    fn settle(&mut self, slot: u32, until: Option<u64>, wait: Packed, unwinding: bool) {
         let timer = match until {
             Some(deadline) => self.arm(slot, deadline, Alarm::Park(slot)),
             None => TimerKey::NONE,
@@ -404,7 +430,6 @@ impl Kernel {
         let task = &mut self.tasks[slot as usize];
         debug_assert_eq!(task.state, State::Active);
         task.wait = wait;
-        task.waiter = first;
         task.timer = timer;
         task.set_unwinding(unwinding);
         task.state = match task.killable() && !unwinding {
@@ -412,140 +437,86 @@ impl Kernel {
             false => State::ParkedUnkillably,
         };
         if self.slow {
-            self.remember(slot, wait);
-            self.emit(Event::Parked(self.id(slot), wait.what));
+            self.note_park(slot);
         }
-        if until.is_none() && wait.what.is_for_holders() {
+        if until.is_none() && wait.is_for_holders() {
             self.look_for_cycle(slot);
         }
     }
 
-    fn register(&mut self, queue: &WaitQueue, object: Option<Weak<dyn Object>>) -> u32 {
-        let key = self.queues.insert(Ends {
-            head: WaiterKey::NONE,
-            tail: WaiterKey::NONE,
-            object,
+    #[cold]
+    #[inline(never)]
+    fn note_park(&mut self, slot: u32) {
+        let wait = self.wait_of(slot);
+        self.remember(slot, wait);
+        self.emit(Event::Parked(self.id(slot), wait.what));
+    }
+
+    /// What the task waits for, or waited for last.
+    pub(super) fn wait_of(&self, slot: u32) -> Wait {
+        let packed = self.tasks[slot as usize].wait;
+        let what = packed.what().unwrap_or_else(|joined| {
+            let task = self.tasks.get(joined as usize);
+            What::Join(TaskId {
+                serial: task.map_or(0, |task| task.serial),
+                slot: joined,
+                run: self.run,
+            })
         });
-        let key = u32::try_from(key).expect("fewer than 2^32 queues");
-        queue.register(self.run, key);
-        key
-    }
-
-    /// Remembers what `queue` is the queue of.
-    pub(super) fn introduce(&mut self, queue: &WaitQueue, object: Weak<dyn Object>) {
-        if queue.key(self.run).is_none() {
-            self.register(queue, Some(object));
+        Wait {
+            what,
+            at: packed.at,
         }
-    }
-
-    /// What the task in `slot` waits for, in the order of its cases.
-    pub(super) fn objects(&self, slot: u32) -> Vec<Awaited> {
-        let mut found = Vec::new();
-        self.each_object(slot, &mut |object| {
-            found.push(Awaited {
-                identity: std::ptr::from_ref(object).addr(),
-                view: object.view(),
-            });
-        });
-        found.reverse();
-        found
-    }
-
-    /// Shows what the task in `slot` waits for, the last of its cases first.
-    pub(super) fn each_object(&self, slot: u32, show: &mut dyn FnMut(&dyn Object)) {
-        let mut next = self.tasks[slot as usize].waiter;
-        while let Some(key) = next.get() {
-            let waiter = &self.waiters[key];
-            let object = self.queues[waiter.queue as usize].object.as_ref();
-            if let Some(object) = object.and_then(Weak::upgrade) {
-                show(&*object);
-            }
-            next = waiter.sibling;
-        }
-    }
-
-    /// A number below `among`, by chance that is the same in every run.
-    pub(super) fn chance(&mut self, among: usize) -> usize {
-        self.chance.draw(among)
-    }
-
-    /// Which of several ready cases is taken: by the policy, else by chance that is the same in
-    /// every run, so that no case starves.
-    pub(super) fn choose_case(&mut self, among: usize, wait: Wait) -> usize {
-        self.choose_value(Kind::Case, among, wait)
-    }
-
-    fn enlist(
-        &mut self,
-        slot: u32,
-        case: u32,
-        queue: &WaitQueue,
-        offer: usize,
-        sibling: WaiterKey,
-    ) -> WaiterKey {
-        let ends = match queue.key(self.run) {
-            Some(key) => key,
-            None => self.register(queue, None),
-        };
-        let tail = self.queues[ends as usize].tail;
-        let key = WaiterKey::new(self.waiters.insert(Waiter {
-            offer,
-            task: slot,
-            case,
-            queue: ends,
-            previous: tail,
-            next: WaiterKey::NONE,
-            sibling,
-        }));
-        match tail.get() {
-            Some(tail) => self.waiters[tail].next = key,
-            None => self.queues[ends as usize].head = key,
-        }
-        self.queues[ends as usize].tail = key;
-        key
     }
 
     /// Parked → Ready: the only end of a park, so every withdrawal is here.
     ///
     /// Unlinks the task from every queue, and its timer, before it can run: a waiter in a queue
     /// always belongs to a parked task, and a second wake finds nobody.
+    #[inline(always)]
     pub(super) fn wake(&mut self, slot: u32, woken: Woken) {
         let task = &mut self.tasks[slot as usize];
         debug_assert!(matches!(
             task.state,
             State::Parked | State::ParkedUnkillably
         ));
-        task.woken = woken;
-        let mut next = std::mem::replace(&mut task.waiter, WaiterKey::NONE);
+        task.set_woken(woken);
         let timer = std::mem::replace(&mut task.timer, TimerKey::NONE);
-        while let Some(key) = next.get() {
-            let waiter = self.waiters.remove(key);
-            match waiter.previous.get() {
-                Some(previous) => self.waiters[previous].next = waiter.next,
-                None => self.queues[waiter.queue as usize].head = waiter.next,
-            }
-            match waiter.next.get() {
-                Some(next) => self.waiters[next].previous = waiter.previous,
-                None => self.queues[waiter.queue as usize].tail = waiter.previous,
-            }
-            next = waiter.sibling;
+        let (links, further) = (task.links, task.further);
+        task.links.queue = Links::NOWHERE;
+        if task.flags.has(Flags::PAUSED) {
+            task.state = State::Held;
+        } else {
+            task.state = State::Active;
+            let coroutine = task.coroutine.as_ref().map(|coroutine| coroutine.handle());
+            self.ready.push(Entry { coroutine, slot });
+        }
+        if links.queue != Links::NOWHERE {
+            self.unlink(links);
+        }
+        if further != WaiterKey::NONE {
+            self.unlink_further(slot);
         }
         if timer != TimerKey::NONE {
             self.disarm(slot, timer);
         }
-        self.make_ready(slot);
-        if self.observer.is_some() {
-            self.emit(Event::Woken(self.id(slot), woken));
+        if self.slow {
+            self.note_wake(slot, woken);
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn note_wake(&mut self, slot: u32, woken: Woken) {
+        self.emit(Event::Woken(self.id(slot), woken));
+    }
+
     /// Wakes the first in the queue with a word for it; tells what the woken one offered.
+    #[inline(never)]
     pub(crate) fn wake_one(&mut self, queue: &WaitQueue, token: usize) -> Option<usize> {
-        let head = self.queues[queue.key(self.run)? as usize].head.get()?;
-        let waiter = &self.waiters[head];
-        let (slot, case, offer) = (waiter.task, waiter.case, waiter.offer);
-        self.wake(slot, Woken::Ready { case, token });
-        Some(offer)
+        let waiter = self.first_waiter(queue)?;
+        self.wake_waiter(waiter, token);
+        Some(waiter.offer)
     }
 
     /// Wakes the first in the queue whose offer is wanted; tells what it offered.
@@ -556,57 +527,19 @@ impl Kernel {
         wanted: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let waiter = self.find_waiter(queue, wanted)?;
-        let (slot, case, offer) = (waiter.task, waiter.case, waiter.offer);
-        self.wake(slot, Woken::Ready { case, token });
-        Some(offer)
+        self.wake_waiter(waiter, token);
+        Some(waiter.offer)
     }
 
-    /// The first in the queue whose offer is wanted.
-    pub(super) fn find_waiter(
-        &self,
-        queue: &WaitQueue,
-        wanted: impl Fn(usize) -> bool,
-    ) -> Option<&Waiter> {
-        let mut next = self.queues[queue.key(self.run)? as usize].head;
-        loop {
-            let waiter = &self.waiters[next.get()?];
-            if wanted(waiter.offer) {
-                return Some(waiter);
-            }
-            next = waiter.next;
-        }
+    #[inline(always)]
+    fn wake_waiter(&mut self, waiter: Waiter, token: usize) {
+        let case = waiter.case;
+        self.wake(waiter.task, Woken::Ready { case, token });
     }
 
     /// Moves the task that was made ready last to the head of the line.
     pub(super) fn hurry_latest(&mut self) {
         self.ready.last_to_front();
-    }
-
-    /// Whether anybody waits in the queue.
-    pub(crate) fn has_waiter(&self, queue: &WaitQueue) -> bool {
-        queue
-            .key(self.run)
-            .is_some_and(|key| self.queues[key as usize].head != WaiterKey::NONE)
-    }
-
-    pub(super) fn count_waiters(&self, queue: &WaitQueue) -> usize {
-        let head = queue
-            .key(self.run)
-            .map(|key| self.queues[key as usize].head);
-        let first = head.and_then(|head| self.waiters.get(head.get()?));
-        let next = |waiter: &&Waiter| self.waiters.get(waiter.next.get()?);
-        std::iter::successors(first, next).count()
-    }
-
-    pub(super) fn forget_queue(&mut self, queue: &WaitQueue) {
-        if let Some(key) = queue.key(self.run) {
-            let ends = self.queues.remove(key as usize);
-            debug_assert_eq!(
-                ends.head,
-                WaiterKey::NONE,
-                "a queue was dropped under a waiter"
-            );
-        }
     }
 
     // ── time ─────────────────────────────────────────────────────────────────────────────────
@@ -669,7 +602,7 @@ impl Kernel {
     pub(crate) fn unpark(&mut self, id: TaskId) {
         let Some(task) = self.find(id) else { return };
         let parked = matches!(task.state, State::Parked | State::ParkedUnkillably);
-        if parked && task.wait.what == What::Unpark {
+        if parked && task.wait.is(What::Unpark) {
             self.wake(id.slot, Woken::Ready { case: 0, token: 0 });
         } else {
             self.tasks[id.slot as usize].flags.set(Flags::UNPARKED);

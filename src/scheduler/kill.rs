@@ -126,8 +126,8 @@ impl Kernel {
             self.make_ready(slot);
         }
         if answer == Killed::Parked {
+            let caught = self.wait_of(slot);
             let task = &self.tasks[slot as usize];
-            let caught = task.wait;
             task.body.about().note_caught(caught);
             self.wake(slot, Woken::Killed);
         }

@@ -31,16 +31,17 @@ pub(crate) mod task;
 pub(crate) mod timers;
 mod unjoined;
 pub(crate) mod wait;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
 use door::with_scheduler;
 pub(crate) use door::{
-    Ban, chance, choose_case, count_waiters, current, current_id, current_in_panic, deadline_after,
-    deadline_at, first_offer, has_waiter, in_panic_hook, is_current_killed, is_in_task,
-    is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now, outside,
-    panic_joined, swap_hook_mark, wake_all, wake_first, wake_one, with_kernel,
+    Ban, chance, choose_case, choose_value, count_waiters, current, current_id, current_in_panic,
+    deadline_after, deadline_at, first_offer, has_waiter, in_panic_hook, is_current_killed,
+    is_in_task, is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now,
+    outside, panic_joined, swap_hook_mark, wake_all, wake_first, wake_one, with_kernel,
 };
 
 use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
@@ -48,7 +49,6 @@ use driver::Driver;
 use kernel::{Kernel, NOBODY, Remains};
 use ready::Entry;
 use roster::Roster;
-use snapshot::TaskView;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 use task::{Fate, Flags, TaskId};
@@ -87,7 +87,7 @@ pub(crate) struct Scheduler {
     panics: RefCell<UnjoinedPanics>,
     slack: Cell<Duration>,
     /// Who is told of a cycle that closes.
-    on_cycle: Cell<Option<fn(&[TaskView])>>,
+    on_cycle: Cell<Option<cycle::Tell>>,
 }
 
 /// Why the loop came back.
@@ -151,12 +151,6 @@ impl Scheduler {
 
     pub(crate) fn set_slack(&self, slack: Duration) {
         self.slack.set(slack);
-    }
-
-    /// Has `tell` called with the tasks of each cycle of locks and joins that closes.
-    pub(crate) fn watch_cycles(&self, tell: fn(&[TaskView])) {
-        self.on_cycle.set(Some(tell));
-        self.kernel(|kernel| kernel.watch_cycles());
     }
 
     /// Makes this the scheduler of the OS thread while `body` runs. The caller has checked
@@ -232,8 +226,8 @@ impl Scheduler {
     fn next_slowly(&self, driver: &mut dyn Driver) -> Result<Option<Entry>, Stop> {
         let (closed, look_is_due) =
             self.kernel(|kernel| (kernel.take_closed_cycles(), kernel.look_is_due()));
-        if let Some(tell) = self.on_cycle.get() {
-            closed.iter().for_each(|tasks| tell(tasks));
+        if !closed.is_empty() {
+            self.tell_of_cycles(closed);
         }
         if look_is_due {
             if !self.kernel(|kernel| kernel.count_turns()) {

@@ -11,7 +11,7 @@
 use super::exploring::Then;
 use super::kernel::Kernel;
 use super::kill::{attention, raise_bound, raise_kill};
-use super::wait::{Wait, WaitQueue, What, Woken};
+use super::wait::{Packed, Wait, WaitQueue, What, Woken};
 use super::{audit, in_panic_hook, with_kernel};
 use crate::coroutine::{self, Signal};
 use std::panic::Location;
@@ -232,39 +232,51 @@ fn ask_slowly(wait: Wait) {
 ///
 /// A kill or a bound that ends the park unwinds from here.
 #[inline(always)]
-pub(crate) fn park<'q>(
-    on: impl IntoIterator<Item = (&'q WaitQueue, usize)>,
-    until: Option<u64>,
-    wait: Wait,
-) -> Woken {
-    if begin(on, until, wait) {
+pub(crate) fn park(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> Woken {
+    suspend_parked(begin(on, until, wait.pack()));
+    end(wait)
+}
+
+/// The same, on one queue: what most parks are.
+#[inline(always)]
+pub(crate) fn park_in(queue: &WaitQueue, offer: usize, until: Option<u64>, wait: Wait) -> Woken {
+    suspend_parked(begin_in(queue, offer, until, wait.pack()));
+    end(wait)
+}
+
+#[inline(always)]
+fn suspend_parked(unwinding: bool) {
+    if unwinding {
         suspend_counted(Signal::Parked);
     } else {
         coroutine::suspend(Signal::Parked);
     }
-    end(wait)
 }
 
 /// Running → Parked; tells whether the task is unwinding.
 #[inline(never)]
-fn begin<'q>(
-    on: impl IntoIterator<Item = (&'q WaitQueue, usize)>,
-    until: Option<u64>,
-    wait: Wait,
-) -> bool {
+fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Packed) -> bool {
     let unwinding = std::thread::panicking();
     coroutine::refill();
-    with_kernel(|kernel| kernel.park(on, until, wait, unwinding));
+    with_kernel(|kernel| kernel.park(on.iter().copied(), until, wait, unwinding));
     unwinding
 }
 
 #[inline(never)]
+fn begin_in(queue: &WaitQueue, offer: usize, until: Option<u64>, wait: Packed) -> bool {
+    let unwinding = std::thread::panicking();
+    coroutine::refill();
+    with_kernel(|kernel| kernel.park_in(queue, offer, until, wait, unwinding));
+    unwinding
+}
+
+#[inline(always)]
 fn end(wait: Wait) -> Woken {
-    let woken = with_kernel(|kernel| kernel.tasks[kernel.current as usize].woken);
+    let woken = with_kernel(|kernel| kernel.tasks[kernel.current as usize].woken());
     match woken {
+        Woken::Ready { .. } | Woken::TimedOut => {}
         Woken::Killed => raise_kill(wait),
         Woken::Interrupted => raise_bound(),
-        Woken::Ready { .. } | Woken::TimedOut => {}
     }
     woken
 }

@@ -44,7 +44,7 @@ impl Kernel {
             name: about.name().to_string(),
             site: about.site,
             status: self.status(slot),
-            wait: task.wait,
+            wait: self.wait_of(slot as u32),
             objects: self.objects(slot),
             parked: matches!(task.state, State::Parked | State::ParkedUnkillably),
             paused: task.flags.has(Flags::PAUSED),
@@ -65,7 +65,7 @@ impl Kernel {
         match task.state {
             State::Active if self.is_running(slot) => Status::Running,
             State::Active | State::Held => Status::Ready,
-            State::Parked | State::ParkedUnkillably => Status::Parked(task.wait.what),
+            State::Parked | State::ParkedUnkillably => Status::Parked(self.wait_of(slot).what),
         }
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 use super::bound::BoundKey;
 use super::timers::TimerKey;
-use super::wait::{Wait, WaitQueue, WaiterKey, What, Woken};
+use super::wait::{Links, Packed, Wait, WaitQueue, WaiterKey, What, Woken};
 use crate::coroutine::{Class, Coroutine};
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -368,11 +368,15 @@ pub(crate) struct Task {
     /// Absent until the first turn: a task that never ran needs no stack.
     pub(crate) coroutine: Option<Coroutine>,
     /// What it waits for, or waited for last.
-    pub(crate) wait: Wait,
-    /// How the present park ended; meaningful between a wake and the return of `park`.
-    pub(crate) woken: Woken,
-    /// First waiter of the present park, chained through `Waiter::sibling`.
-    pub(crate) waiter: WaiterKey,
+    pub(crate) wait: Packed,
+    /// While it is parked, what it offers to its waker; then the waker's word.
+    pub(super) word: usize,
+    /// Its place in the first of the queues that it waits in.
+    pub(super) links: Links,
+    /// Its places in further ones, chained through `Further::sibling`.
+    pub(super) further: WaiterKey,
+    /// How the latest park ended: which case was woken, or a number that is none.
+    pub(super) case: u32,
     pub(crate) timer: TimerKey,
     /// Innermost timeout or scope that the task is inside of.
     pub(crate) bound: BoundKey,
@@ -383,6 +387,34 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    pub(super) const TIMED_OUT: u32 = u32::MAX;
+    const KILLED: u32 = u32::MAX - 1;
+    const INTERRUPTED: u32 = u32::MAX - 2;
+
+    /// How the latest park ended; meaningful between a wake and the return of `park`.
+    #[inline(always)]
+    pub(crate) fn woken(&self) -> Woken {
+        match self.case {
+            Self::TIMED_OUT => Woken::TimedOut,
+            Self::KILLED => Woken::Killed,
+            Self::INTERRUPTED => Woken::Interrupted,
+            case => Woken::Ready {
+                case,
+                token: self.word,
+            },
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_woken(&mut self, woken: Woken) {
+        (self.case, self.word) = match woken {
+            Woken::Ready { case, token } => (case, token),
+            Woken::TimedOut => (Self::TIMED_OUT, 0),
+            Woken::Killed => (Self::KILLED, 0),
+            Woken::Interrupted => (Self::INTERRUPTED, 0),
+        };
+    }
+
     /// Whether a kill may be raised at a park that begins now, unwinding apart.
     pub(crate) fn killable(&self) -> bool {
         self.shields == 0
@@ -418,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_record_is_small_as_a_million_of_them_should_be() {
-        assert!(size_of::<Task>() <= 96, "{}", size_of::<Task>());
+        assert!(size_of::<Task>() <= 88, "{}", size_of::<Task>());
         assert!(size_of::<About>() <= 32, "{}", size_of::<About>());
     }
 }

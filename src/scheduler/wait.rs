@@ -113,6 +113,88 @@ impl Wait {
     }
 }
 
+/// A [`Wait`] in two words: what a park hands over and a record keeps. Wider ones would go through
+/// memory, just written, in pieces of another size, which stalls the processor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packed {
+    /// A number for the kind, and above it the slot of a task that is joined.
+    what: u64,
+    pub(super) at: &'static Location<'static>,
+}
+
+/// The kinds without a payload, by their numbers.
+const PLAIN: [What; 17] = [
+    What::Turn,
+    What::Scope,
+    What::Sleep,
+    What::Unpark,
+    What::Send,
+    What::Recv,
+    What::Select,
+    What::Lock,
+    What::Read,
+    What::Write,
+    What::Condvar,
+    What::Acquire,
+    What::Barrier,
+    What::Once,
+    What::Event,
+    What::WaitGroup,
+    What::Nest,
+];
+
+const JOIN: u64 = PLAIN.len() as u64;
+
+impl Wait {
+    #[inline(always)]
+    pub(crate) fn pack(self) -> Packed {
+        let what = match self.what {
+            // A call that never waits is never packed while anybody could look.
+            What::Turn | What::Check | What::Call(_) => 0,
+            What::Scope => 1,
+            What::Sleep => 2,
+            What::Unpark => 3,
+            What::Send => 4,
+            What::Recv => 5,
+            What::Select => 6,
+            What::Lock => 7,
+            What::Read => 8,
+            What::Write => 9,
+            What::Condvar => 10,
+            What::Acquire => 11,
+            What::Barrier => 12,
+            What::Once => 13,
+            What::Event => 14,
+            What::WaitGroup => 15,
+            What::Nest => 16,
+            What::Join(id) => JOIN | u64::from(id.slot) << 8,
+        };
+        Packed { what, at: self.at }
+    }
+}
+
+impl Packed {
+    /// The kind, or the slot of the task that is joined.
+    pub(super) fn what(self) -> Result<What, u32> {
+        match PLAIN.get((self.what & 0xFF) as usize) {
+            Some(what) => Ok(*what),
+            None => Err((self.what >> 8) as u32),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is(self, what: What) -> bool {
+        self.what() == Ok(what)
+    }
+
+    /// Whether such a wait is for other tasks, and ends only when each of them has let go.
+    #[inline(always)]
+    pub(super) fn is_for_holders(self) -> bool {
+        const HELD: u64 = 1 << 1 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << JOIN;
+        HELD >> (self.what & 0xFF) & 1 == 1
+    }
+}
+
 /// How a park ended. A task gets exactly one per park.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Woken {
@@ -187,35 +269,113 @@ pub(super) struct Ends {
     pub(super) tail: WaiterKey,
 }
 
-/// Names a waiter in the kernel's slab, or nobody.
+/// Names a place in a queue, or none: that of a task's own record, or a further one in the kernel's
+/// slab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WaiterKey(u32);
 
+/// The two kinds of places.
+pub(super) enum Place {
+    /// In the record of the task in this slot.
+    Own(usize),
+    Further(usize),
+}
+
 impl WaiterKey {
     pub(crate) const NONE: WaiterKey = WaiterKey(u32::MAX);
+    const FURTHER: u32 = 1 << 31;
 
-    pub(super) fn new(key: usize) -> Self {
-        WaiterKey(u32::try_from(key).expect("fewer than 2^32 waiters"))
+    #[inline(always)]
+    pub(super) fn own(slot: u32) -> Self {
+        debug_assert!(slot < Self::FURTHER);
+        WaiterKey(slot)
+    }
+
+    pub(super) fn further(key: usize) -> Self {
+        let key = u32::try_from(key)
+            .ok()
+            .filter(|key| *key < Self::FURTHER - 1);
+        WaiterKey(key.expect("fewer than 2^31 waiters") | Self::FURTHER)
     }
 
     #[inline(always)]
-    pub(super) fn get(self) -> Option<usize> {
-        (self != Self::NONE).then_some(self.0 as usize)
+    pub(super) fn get(self) -> Option<Place> {
+        match self {
+            Self::NONE => None,
+            WaiterKey(key) if key < Self::FURTHER => Some(Place::Own(key as usize)),
+            WaiterKey(key) => Some(Place::Further((key & !Self::FURTHER) as usize)),
+        }
     }
 }
 
-/// One task parked on one queue. A task in a `select` has several.
-pub(super) struct Waiter {
+/// Where in which queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links {
+    /// Key of the queue's ends; [`NOWHERE`](Self::NOWHERE) outside of any.
+    pub(super) queue: u32,
+    pub(super) previous: WaiterKey,
+    pub(super) next: WaiterKey,
+}
+
+impl Links {
+    pub(super) const NOWHERE: u32 = u32::MAX;
+
+    pub(super) const fn nowhere() -> Self {
+        Links {
+            queue: Self::NOWHERE,
+            previous: WaiterKey::NONE,
+            next: WaiterKey::NONE,
+        }
+    }
+}
+
+/// A further queue in which a task waits, as in a `select`; the first is in the task's record.
+pub(super) struct Further {
     /// What the parked task shows to its waker.
     pub(super) offer: usize,
+    pub(super) links: Links,
     /// Slot of the task.
     pub(super) task: u32,
     /// Which of the queues given to `park` this is.
     pub(super) case: u32,
-    /// Key of the queue's ends.
-    pub(super) queue: u32,
-    pub(super) previous: WaiterKey,
-    pub(super) next: WaiterKey,
-    /// The next waiter of the same park.
+    /// Another one of the same park.
     pub(super) sibling: WaiterKey,
+}
+
+/// One task in one queue, as its waker sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Waiter {
+    pub(super) task: u32,
+    pub(super) case: u32,
+    pub(super) offer: usize,
+    pub(super) links: Links,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_wait_tells_what_was_packed() {
+        for what in PLAIN {
+            let wait = Wait {
+                what,
+                at: Location::caller(),
+            };
+            assert_eq!(wait.pack().what(), Ok(what));
+            let held = [What::Scope, What::Lock, What::Read, What::Write, What::Once];
+            assert_eq!(wait.pack().is_for_holders(), held.contains(&what), "{what}");
+        }
+        let id = TaskId {
+            serial: 9,
+            slot: (1 << 31) - 1,
+            run: 1,
+        };
+        let join = Wait {
+            what: What::Join(id),
+            at: Location::caller(),
+        };
+        assert_eq!(join.pack().what(), Err(id.slot));
+        assert!(join.pack().is_for_holders());
+    }
 }

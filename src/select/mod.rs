@@ -66,7 +66,7 @@ pub(crate) fn wait_out<C: Case>(mut case: C, wait: Wait) -> C::Output {
             return output;
         }
         let (queue, offer) = case.enlist();
-        if let Woken::Ready { token, .. } = park::park([(queue, offer)], None, wait)
+        if let Woken::Ready { token, .. } = park::park_in(queue, offer, None, wait)
             && let Some(output) = case.accept(token)
         {
             return output;
@@ -103,7 +103,7 @@ pub(crate) fn block_on_within<C: Case>(
         park::ask(wait);
         let until = *until.get_or_insert_with(&deadline);
         let (queue, offer) = case.enlist();
-        match park::park([(queue, offer)], until, wait) {
+        match park::park_in(queue, offer, until, wait) {
             Woken::Ready { token, .. } => {
                 if let Some(output) = case.accept(token) {
                     return Some(output);

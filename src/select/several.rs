@@ -117,7 +117,7 @@ pub(crate) fn first_of(
         let filler = WaitQueue::new();
         let mut places = Places::new(&filler);
         let on = places.enlist(cases, turn, Interest::Take);
-        match park::park(on.iter().copied(), until.0, wait) {
+        match park::park(on, until.0, wait) {
             Woken::Ready { case, token } => {
                 let case = turn.case(case);
                 if let Some(claim) = cases[case].accept(token) {
@@ -151,7 +151,7 @@ pub(crate) fn first_ready(
         let filler = WaitQueue::new();
         let mut places = Places::new(&filler);
         let on = places.enlist(cases, turn, Interest::Watch);
-        match park::park(on.iter().copied(), until.0, wait) {
+        match park::park(on, until.0, wait) {
             Woken::Ready { case, .. } => return Some(turn.case(case)),
             Woken::TimedOut if until.1 => {}
             Woken::TimedOut => return None,

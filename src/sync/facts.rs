@@ -76,6 +76,12 @@ impl Object for Facts {
         let holders = self.holder.get().into_iter().collect();
         self.label.view(holders, String::new())
     }
+
+    fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {
+        if let Some((holder, _)) = self.holder.get() {
+            show(holder);
+        }
+    }
 }
 
 /// The tasks that hold parts of a thing, and where they took them.
@@ -110,5 +116,10 @@ impl Holders {
         let holders = self.0.borrow();
         let tasks = holders.iter().map(|(_, holder)| *holder);
         tasks.filter(|(task, _)| *task != TaskId::NOBODY).collect()
+    }
+
+    pub(super) fn each(&self, show: &mut dyn FnMut(TaskId)) {
+        let holders = self.0.borrow();
+        holders.iter().for_each(|(_, (task, _))| show(*task));
     }
 }

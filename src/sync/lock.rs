@@ -64,13 +64,17 @@ impl Lock {
         free
     }
 
-    /// What a call does that found it held and is not in a task: nothing can set it free meanwhile.
+    /// What a call does that found it held: outside of a task nothing can set it free meanwhile.
+    #[inline(always)]
+    pub(super) fn refuse_outside(&self, kind: &Kind, what: What, at: Place) {
+        if !is_in_task() {
+            self.refuse(kind, what, at);
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    pub(super) fn refuse_outside(&self, kind: &Kind, what: What, at: Place) {
-        if is_in_task() {
-            return;
-        }
+    fn refuse(&self, kind: &Kind, what: What, at: Place) {
         if let Some(before) = self.held_at.get() {
             let label = &self.facts(kind).label;
             panic!(

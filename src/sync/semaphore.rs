@@ -2,6 +2,7 @@
 use super::facts::{HolderKey, Holders, Label, Place};
 use crate::scheduler::object::{Object, ObjectView};
 use crate::scheduler::park::touch;
+use crate::scheduler::task::TaskId;
 use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::scheduler::{first_offer, wake_one};
 use crate::select::{Case, Limit, block_on_within};
@@ -141,6 +142,10 @@ impl Object for Core {
             available => format!("{available} permits available"),
         };
         self.label.view(self.holders.list(), state)
+    }
+
+    fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {
+        self.holders.each(show);
     }
 }
 

@@ -13,6 +13,7 @@
 //! Whoever comes while others wait goes to the end of the line, so neither side starves.
 use super::facts::{Holders, Label, Place};
 use crate::scheduler::object::{Object, ObjectView};
+use crate::scheduler::task::TaskId;
 use crate::scheduler::wait::{WaitQueue, What};
 use crate::scheduler::{first_offer, wake_one};
 use std::cell::Cell;
@@ -168,5 +169,9 @@ impl Object for Shares {
             (_, readers) => format!("{readers} readers"),
         };
         self.label.view(self.holders.list(), state)
+    }
+
+    fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {
+        self.holders.each(show);
     }
 }

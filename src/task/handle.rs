@@ -1,5 +1,6 @@
 //! A handle on any task: ask it, kill it, pause it.
 use crate::scheduler::kill::Killed;
+use crate::scheduler::park::touch;
 use crate::scheduler::task::{Body, Fate, Status, TaskId};
 use crate::scheduler::{self, with_kernel};
 use std::fmt;
@@ -86,7 +87,9 @@ impl Task {
     ///     assert_eq!(maypole::spawn(|| ()).task().status(), Status::Ready);
     /// });
     /// ```
+    #[track_caller]
     pub fn status(&self) -> Status {
+        touch("status", Location::caller());
         match self.body.about().fate.get() {
             Fate::Finished => Status::Finished,
             Fate::Panicked => Status::Panicked,
@@ -120,6 +123,7 @@ impl Task {
     #[track_caller]
     pub fn kill(&self, reason: &str) -> Killed {
         let at = Location::caller();
+        touch("kill", at);
         match self.body.about().fate.get() {
             Fate::Abandoned => return Killed::Abandoned,
             Fate::Alive => {}
@@ -146,7 +150,9 @@ impl Task {
     ///     assert_eq!(handle.join().unwrap(), 5);
     /// });
     /// ```
+    #[track_caller]
     pub fn pause(&self) {
+        touch("pause", Location::caller());
         if scheduler::is_running() {
             with_kernel(|kernel| kernel.pause(self.id));
         }
@@ -164,7 +170,9 @@ impl Task {
     ///     assert_eq!(handle.join().unwrap(), "done");
     /// });
     /// ```
+    #[track_caller]
     pub fn resume(&self) {
+        touch("resume", Location::caller());
         if scheduler::is_running() {
             with_kernel(|kernel| kernel.resume(self.id));
         }
@@ -184,7 +192,9 @@ impl Task {
     ///     handle.join().unwrap();
     /// });
     /// ```
+    #[track_caller]
     pub fn unpark(&self) {
+        touch("unpark", Location::caller());
         if scheduler::is_running() {
             with_kernel(|kernel| kernel.unpark(self.id));
         }

@@ -3,6 +3,7 @@ use super::error::JoinError;
 use super::handle::Task;
 use super::packet::Harvest;
 use crate::scheduler::kill::Killed;
+use crate::scheduler::park::touch;
 use crate::scheduler::task::Fate;
 use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::scheduler::{self, deadline_after};
@@ -207,7 +208,7 @@ macro_rules! handle_methods {
             #[inline(always)]
             #[track_caller]
             pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, JoinError>> {
-                match self.is_finished() {
+                match self.0.is_finished() {
                     true => self.0.join(None),
                     false => self.0.join(deadline_after(timeout)),
                 }
@@ -225,7 +226,9 @@ macro_rules! handle_methods {
             ///     assert!(handle.is_finished());
             /// });
             /// ```
+            #[track_caller]
             pub fn is_finished(&self) -> bool {
+                touch("is_finished", Location::caller());
                 self.0.is_finished()
             }
 

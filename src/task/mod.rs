@@ -80,7 +80,7 @@ pub fn current() -> Task {
 pub fn park() {
     let wait = unpark_wait(Location::caller());
     if expects_unpark(wait) {
-        park::park([], None, wait);
+        park::park(&[], None, wait);
     }
 }
 
@@ -99,7 +99,7 @@ pub fn park() {
 pub fn park_timeout(timeout: Duration) {
     let wait = unpark_wait(Location::caller());
     if expects_unpark(wait) {
-        park::park([], deadline_after(timeout), wait);
+        park::park(&[], deadline_after(timeout), wait);
     }
 }
 

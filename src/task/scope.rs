@@ -17,6 +17,7 @@ use super::packet::{Ending, Packet, drop_quietly};
 use crate::coroutine::{self, Extent, StackLimit};
 use crate::scheduler::bound::BoundId;
 use crate::scheduler::kill::{self, Shield};
+use crate::scheduler::object::{Object, ObjectView};
 use crate::scheduler::task::{About, Body, Flags, OpenScope, TaskId};
 use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::scheduler::{self, First, Traits, UnjoinedPanic, park, with_kernel};
@@ -26,7 +27,7 @@ use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Erases lifetimes for as long as [`lend`] runs.
 pub(crate) struct Lender<'env> {
@@ -113,6 +114,8 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 struct State {
+    /// Where it was opened.
+    at: &'static Location<'static>,
     bound: OnceCell<BoundId>,
     /// Unnamed while it is being launched.
     children: RefCell<Slab<Option<TaskId>>>,
@@ -137,6 +140,26 @@ impl OpenScope for State {
     fn owner_abandoned(&self, at: &'static Location<'static>) {
         self.closing.set(true);
         self.kill_children("the task that opened its scope was abandoned", at);
+    }
+}
+
+/// What a report can tell of a scope: who must end before it does.
+impl Object for State {
+    fn view(&self) -> ObjectView {
+        let children = self.children.borrow();
+        let left = children.iter().filter_map(|(_, id)| *id);
+        ObjectView {
+            kind: "scope",
+            name: None,
+            made_at: self.at,
+            owners: left.map(|id| (id, self.at)).collect(),
+            state: String::new(),
+        }
+    }
+
+    fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {
+        let children = self.children.borrow();
+        children.iter().filter_map(|(_, id)| *id).for_each(show);
     }
 }
 
@@ -177,6 +200,14 @@ impl State {
         for id in ids {
             scheduler::kill(id, reason, at);
         }
+    }
+
+    /// Tells the reports who is waited for.
+    fn introduce(self: &Rc<Self>) {
+        self.changed.introduce(|| {
+            let state: Weak<State> = Rc::downgrade(self);
+            state
+        });
     }
 
     fn is_deserted(&self) -> bool {
@@ -360,6 +391,7 @@ where
 {
     lend(|lender| {
         let state = Rc::new(State {
+            at: wait.at,
             bound: OnceCell::new(),
             children: RefCell::new(Slab::new()),
             awaited: Cell::new(0),
@@ -438,7 +470,7 @@ fn forget_failure(failure: Failure) {
 }
 
 /// Waits for the children that the scope waits for.
-struct Awaited<'a>(&'a State);
+struct Awaited<'a>(&'a Rc<State>);
 
 impl Case for Awaited<'_> {
     type Output = ();
@@ -446,6 +478,7 @@ impl Case for Awaited<'_> {
         (self.0.awaited.get() == 0).then_some(())
     }
     fn enlist(&mut self) -> (&WaitQueue, usize) {
+        self.0.introduce();
         (&self.0.changed, 0)
     }
     fn accept(&mut self, _: usize) -> Option<()> {
@@ -454,7 +487,7 @@ impl Case for Awaited<'_> {
 }
 
 /// Waits for all children, daemons too.
-struct Deserted<'a>(&'a State);
+struct Deserted<'a>(&'a Rc<State>);
 
 impl Case for Deserted<'_> {
     type Output = ();
@@ -462,6 +495,7 @@ impl Case for Deserted<'_> {
         self.0.is_deserted().then_some(())
     }
     fn enlist(&mut self) -> (&WaitQueue, usize) {
+        self.0.introduce();
         (&self.0.changed, 0)
     }
     fn accept(&mut self, _: usize) -> Option<()> {

@@ -25,6 +25,11 @@ impl Ran {
 
 /// Runs an example to its end.
 pub fn run(example: &str, arguments: &[&str]) -> Ran {
+    run_with(&[], example, arguments)
+}
+
+/// The same, with these environment variables.
+pub fn run_with(variables: &[(&str, &str)], example: &str, arguments: &[&str]) -> Ran {
     let program = path_of(example);
     let mut command = Command::new(&program);
     command.args(arguments);
@@ -34,6 +39,7 @@ pub fn run(example: &str, arguments: &[&str]) -> Ran {
             command.env_remove(name);
         }
     }
+    command.envs(variables.iter().copied());
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("cannot run {}: {error}", program.display()));

@@ -170,7 +170,7 @@ fn no_bound_interrupts_a_destructor_that_waits_during_an_unwind() {
         let id = running(&mut kernel);
         shields(&mut kernel, id, count);
         let bound = kernel.enter_bound(Some(10));
-        kernel.park([(&queue, 1)], None, wait(What::Scope), true);
+        kernel.park([(&queue, 1)], None, wait(What::Scope).pack(), true);
         pass_until(&mut kernel, 10);
         assert!(is_parked(&kernel, id));
         kernel.wake_one(&queue, 9);

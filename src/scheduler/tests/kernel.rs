@@ -56,7 +56,7 @@ pub(super) fn turn(kernel: &mut Kernel) -> Option<TaskId> {
 
 /// The task that has its turn parks.
 pub(super) fn park(kernel: &mut Kernel, on: &[(&WaitQueue, usize)], until: Option<u64>) {
-    kernel.park(on.iter().copied(), until, wait(What::Scope), false);
+    kernel.park(on.iter().copied(), until, wait(What::Scope).pack(), false);
     kernel.current = NOBODY;
 }
 
@@ -86,7 +86,7 @@ pub(super) fn spawn_parked(
 pub(super) fn woken(kernel: &Kernel, id: TaskId) -> Woken {
     let task = kernel.find(id).expect("the task lives");
     assert_eq!(task.state, State::Active, "{id} is still parked");
-    task.woken
+    task.woken()
 }
 
 pub(super) fn is_parked(kernel: &Kernel, id: TaskId) -> bool {
@@ -274,7 +274,7 @@ fn nobody_is_killed_while_a_destructor_waits_during_an_unwind() {
     let queue = WaitQueue::new();
     let id = spawn(&mut kernel);
     turn(&mut kernel);
-    kernel.park([(&queue, 1)], None, wait(What::Scope), true);
+    kernel.park([(&queue, 1)], None, wait(What::Scope).pack(), true);
     assert_eq!(kernel.kill(id.slot), Killed::Shielded);
     assert!(is_parked(&kernel, id));
     kernel.wake_one(&queue, 9);

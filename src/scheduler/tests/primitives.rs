@@ -198,7 +198,7 @@ pub(super) fn recv_either<T>(
         slot: None,
     });
     let [first, second] = &mut cases;
-    match park::park([first.enlist(), second.enlist()], deadline, wait) {
+    match park::park(&[first.enlist(), second.enlist()], deadline, wait) {
         Woken::Ready { case, token } => {
             let index = case as usize;
             cases[index].accept(token).map(|value| (index, value))

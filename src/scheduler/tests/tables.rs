@@ -132,7 +132,7 @@ fn an_unpark_ends_a_park_that_waits_for_it_and_no_other() {
     kernel.wake_one(&queue, 0);
     turn(&mut kernel);
     assert!(kernel.take_unpark_token());
-    kernel.park([], None, wait(What::Unpark), false);
+    kernel.park([], None, wait(What::Unpark).pack(), false);
     kernel.unpark(id);
     assert!(!is_parked(&kernel, id));
     turn(&mut kernel);
