@@ -20,8 +20,10 @@
 //! ```
 //!
 //! Begin with [`run`], [`spawn`] and [`yield_now`]; then [`scope`], for tasks that borrow;
-//! [`task`], for killing, pausing and shielding; [`time`], for sleeping, deadlines and virtual
-//! time; [`generator`], for Python's generators. [`tour`] leads through the source.
+//! [`channel`], for tasks that hand something to each other, with [`select!`]; [`time`], for
+//! sleeping, deadlines and virtual time; [`task`], for killing, pausing and shielding; [`sync`], for
+//! what must stay whole across a blocking call; [`explore`], to run a program under every order of
+//! its tasks; [`generator`], for Python's generators. [`tour`] leads through the source.
 
 // The floors of the house, lowest first. A module uses lower floors only, and within a floor no
 // circle; `tests/house.rs` reads this list.
@@ -63,12 +65,6 @@ pub use task::{
     JoinError, JoinHandle, Scope, ScopedJoinHandle, Task, TaskId, scope, spawn, spawn_now,
 };
 pub use time::sleep;
-
-/// What the macros expand to.
-#[doc(hidden)]
-pub mod __private {
-    pub use crate::select::{Order, poll, wait, wait_timeout};
-}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -71,10 +71,16 @@ fn every_module_is_on_a_floor() {
     );
 }
 
+/// Macros live at the root of the crate, whichever module they belong to.
+const MACROS: &[&str] = &["select_biased"];
+
 #[test]
 fn a_module_uses_lower_floors_only() {
     let floors = floors();
     let up = uses().into_iter().filter_map(|(from, to, place)| {
+        if MACROS.contains(&to.as_str()) {
+            return None;
+        }
         let (mine, theirs) = (floors.get(&from)?, floors.get(&to));
         match theirs {
             Some(theirs) if theirs <= mine => None,

@@ -196,9 +196,9 @@ macro_rules! __select {
 
     // ── run ──────────────────────────────────────────────────────────────────────────────────
     (@run $order:ident () [$([$kind:ident $handle:ident $($rest:tt)*])+]) => {{
-        let operation = $crate::__private::wait(
+        let operation = $crate::channel::__private::wait(
             [$($handle.__case()),+],
-            $crate::__private::Order::$order,
+            $crate::channel::__private::Order::$order,
         );
         $crate::__select!(@choose operation $([$kind $handle $($rest)*])+)
     }};
@@ -210,9 +210,9 @@ macro_rules! __select {
         $default
     }};
     (@run $order:ident (() ($default:expr)) [$([$kind:ident $handle:ident $($rest:tt)*])+]) => {{
-        let operation = $crate::__private::poll(
+        let operation = $crate::channel::__private::poll(
             [$($handle.__case()),+],
-            $crate::__private::Order::$order,
+            $crate::channel::__private::Order::$order,
         );
         match operation {
             ::std::option::Option::Some(operation) => {
@@ -223,9 +223,9 @@ macro_rules! __select {
     }};
     (@run $order:ident (($timeout:expr) ($default:expr))
         [$([$kind:ident $handle:ident $($rest:tt)*])+]) => {{
-        let operation = $crate::__private::wait_timeout(
+        let operation = $crate::channel::__private::wait_timeout(
             [$($handle.__case()),+],
-            $crate::__private::Order::$order,
+            $crate::channel::__private::Order::$order,
             $timeout,
         );
         match operation {

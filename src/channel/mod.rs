@@ -59,6 +59,12 @@ pub use sender::Sender;
 #[doc(inline)]
 pub use crate::{select, select_biased};
 
+/// What the macros expand to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::select::{Order, poll, wait, wait_timeout};
+}
+
 use crate::scheduler;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

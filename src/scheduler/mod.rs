@@ -10,6 +10,7 @@
 //!   nobody ready ──► expire timers; virtual time jumps; the driver waits ───►│
 //!                ──► nothing left that could wake anybody: deadlock
 //! ```
+mod alarms;
 pub(crate) mod audit;
 pub(crate) mod bound;
 pub(crate) mod clock;
