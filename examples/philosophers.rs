@@ -5,6 +5,8 @@
 //! - `cargo run --example philosophers`: each takes the left fork, then the right one. It goes well
 //!   for a while; then everybody holds one fork and waits for the other, and the report names all
 //!   five, who waits for whom, and where;
+//! - `MAYPOLE_SEED=random cargo run --example philosophers`, some times: another order of turns each
+//!   time, and sometimes all goes well. A run that goes well proves nothing;
 //! - `... -- --ordered`: each takes the fork with the lower number first. Everybody eats;
 //! - `... -- --explore`: three philosophers, one meal, and every order of turns until one of them
 //!   ends in a deadlock: it is told step by step, and with a line that runs it again;

@@ -110,7 +110,10 @@ fn without_a_forced_switch_a_call_that_need_not_wait_does_not_switch() {
     let free = orders_of_forced(0, program);
     assert!(free.iter().eq(["aabb", "bbaa"]), "{free:?}");
     let forced = orders_of_forced(1, program);
-    assert!(forced.iter().eq(["aabb", "abba", "baab", "bbaa"]), "{forced:?}");
+    assert!(
+        forced.iter().eq(["aabb", "abba", "baab", "bbaa"]),
+        "{forced:?}"
+    );
     assert_eq!(orders(Explorer::new(), program).len(), 6);
 }
 
@@ -195,8 +198,14 @@ fn nothing_switches_in_a_destructor_that_runs_while_unwinding() {
         });
     };
     let orders = orders(everywhere(), program);
-    assert!(orders.iter().all(|order| order.contains("xx")), "{orders:?}");
-    assert!(orders.iter().any(|order| order.contains("aba")), "{orders:?}");
+    assert!(
+        orders.iter().all(|order| order.contains("xx")),
+        "{orders:?}"
+    );
+    assert!(
+        orders.iter().any(|order| order.contains("aba")),
+        "{orders:?}"
+    );
 }
 
 #[test]
@@ -223,7 +232,15 @@ fn any_gives_every_number_and_tries_all_of_them() {
     assert_holds(&outcome);
     assert_eq!(outcome.schedules, 6);
     // The first schedule is run twice.
-    let expected = [[0, 0, 0], [0, 0, 0], [0, 0, 1], [0, 0, 2], [1, 0, 0], [1, 0, 1], [1, 0, 2]];
+    let expected = [
+        [0, 0, 0],
+        [0, 0, 0],
+        [0, 0, 1],
+        [0, 0, 2],
+        [1, 0, 0],
+        [1, 0, 1],
+        [1, 0, 2],
+    ];
     assert_eq!(*seen.borrow(), expected);
 }
 
@@ -302,7 +319,10 @@ fn a_panic_of_main_is_a_failure_with_its_message_and_place() {
     let report = report(&outcome);
     assert!(report.contains("FAILED in schedule 1; it needs no forced switch\n  no luck\n"));
     assert!(report.contains("tests/explore.rs:"), "{report}");
-    assert_eq!((outcome.schedules, outcome.forced, outcome.complete), (1, None, false));
+    assert_eq!(
+        (outcome.schedules, outcome.forced, outcome.complete),
+        (1, None, false)
+    );
 }
 
 #[test]
@@ -313,7 +333,10 @@ fn a_panic_that_nobody_joins_is_a_failure_and_one_that_is_joined_is_none() {
         yield_now();
     });
     let report = report(&outcome);
-    assert!(report.contains("'child'") && report.contains("lost"), "{report}");
+    assert!(
+        report.contains("'child'") && report.contains("lost"),
+        "{report}"
+    );
     assert!(report.contains("nobody joined"), "{report}");
     assert_holds(&all(|| {
         assert!(spawn(|| panic!("received")).join().is_err());
@@ -357,7 +380,12 @@ fn a_schedule_that_never_ends_is_cut_and_counted() {
     assert!(outcome.failure.is_none(), "{outcome}");
     assert_eq!((outcome.schedules, outcome.cut), (3, 1));
     assert!(!outcome.complete);
-    assert!(outcome.to_string().contains("1 of them were cut after 50 turns"), "{outcome}");
+    assert!(
+        outcome
+            .to_string()
+            .contains("1 of them were cut after 50 turns"),
+        "{outcome}"
+    );
 }
 
 #[test]
@@ -455,7 +483,10 @@ fn a_bound_that_leaves_nothing_out_is_complete() {
     let bounded = Explorer::new().forced(0).check(program);
     assert_eq!((bounded.schedules, bounded.complete), (1, false));
     let text = bounded.to_string();
-    assert!(text.contains("ok: all 1 schedules without a forced switch hold"), "{text}");
+    assert!(
+        text.contains("ok: all 1 schedules without a forced switch hold"),
+        "{text}"
+    );
     assert!(text.contains("1 or more were not tried"), "{text}");
 }
 
@@ -465,8 +496,14 @@ fn a_limit_of_schedules_says_of_about_how_many() {
     let outcome = Explorer::new().schedules(250).check(program);
     assert_eq!((outcome.schedules, outcome.forced), (250, None));
     let text = outcome.to_string();
-    assert!(text.contains("stopped after 250 of about 1 000 schedules"), "{text}");
-    assert!(text.contains("this proves nothing about the rest"), "{text}");
+    assert!(
+        text.contains("stopped after 250 of about 1 000 schedules"),
+        "{text}"
+    );
+    assert!(
+        text.contains("this proves nothing about the rest"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -483,7 +520,10 @@ fn a_level_that_is_finished_is_told_although_the_next_is_not() {
     let outcome = everywhere().schedules(free + 5).check(program);
     assert_eq!(outcome.forced, Some(0));
     let text = outcome.to_string();
-    assert!(text.contains(&format!("all {free} without a forced switch hold")), "{text}");
+    assert!(
+        text.contains(&format!("all {free} without a forced switch hold")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -607,7 +647,10 @@ fn spinning_ends_by_chance_too() {
 #[test]
 fn an_exploration_inside_of_a_run_is_refused_by_name_and_a_run_inside_of_one_is() {
     let message = message_of(|| maypole::run(|| explore::check(|| ())));
-    assert!(message.contains("explore at tests/explore.rs:"), "{message}");
+    assert!(
+        message.contains("explore at tests/explore.rs:"),
+        "{message}"
+    );
     assert!(message.contains("inside of a run"), "{message}");
     let report = report(&all(|| maypole::run(|| ())));
     assert!(report.contains("inside of another run"), "{report}");
@@ -626,8 +669,14 @@ fn a_failure_leaves_the_os_thread_as_it_was() {
 #[test]
 fn check_panics_with_the_report() {
     let message = message_of(|| explore::check(|| assert_eq!(any(3), any(1))));
-    assert!(message.starts_with("maypole explore: FAILED in schedule 2;"), "{message}");
-    assert!(message.contains("in a test: maypole::explore::replay(\"mp1pv-"), "{message}");
+    assert!(
+        message.starts_with("maypole explore: FAILED in schedule 2;"),
+        "{message}"
+    );
+    assert!(
+        message.contains("in a test: maypole::explore::replay(\"mp1pv-"),
+        "{message}"
+    );
     explore::check(|| ());
 }
 

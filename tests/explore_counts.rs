@@ -67,7 +67,10 @@ fn two_tasks_that_yield_once() {
 
 #[test]
 fn numbers_multiply_and_are_free() {
-    assert_eq!(counted(Switches::Parking, || assert!(any(4) * any(5) < 20)), [20]);
+    assert_eq!(
+        counted(Switches::Parking, || assert!(any(4) * any(5) < 20)),
+        [20]
+    );
 }
 
 // ── by a model ───────────────────────────────────────────────────────────────────────────────

@@ -218,7 +218,10 @@ macro_rules! __select {
             ::std::option::Option::Some(operation) => {
                 $crate::__select!(@choose operation $([$kind $handle $($rest)*])+)
             }
-            ::std::option::Option::None => $default,
+            none @ ::std::option::Option::None => {
+                ::std::mem::drop(none);
+                $default
+            }
         }
     }};
     (@run $order:ident (($timeout:expr) ($default:expr))
@@ -232,7 +235,10 @@ macro_rules! __select {
             ::std::option::Option::Some(operation) => {
                 $crate::__select!(@choose operation $([$kind $handle $($rest)*])+)
             }
-            ::std::option::Option::None => $default,
+            none @ ::std::option::Option::None => {
+                ::std::mem::drop(none);
+                $default
+            }
         }
     }};
 

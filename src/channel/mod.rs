@@ -35,17 +35,20 @@
 //!     producer.join().unwrap();
 //! });
 //! ```
+pub mod broadcast;
 mod builder;
 mod dynamic;
 mod error;
 mod facts;
 mod iter;
 mod macros;
+pub mod oneshot;
 mod queue;
 mod receiver;
 mod sender;
 mod timer;
 
+pub use broadcast::broadcast;
 pub use builder::{Builder, Prefer};
 pub use dynamic::{Select, SelectedOperation};
 pub use error::{
@@ -53,6 +56,7 @@ pub use error::{
     SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
 pub use iter::{IntoIter, Iter, TryIter};
+pub use oneshot::oneshot;
 pub use receiver::Receiver;
 pub use sender::Sender;
 

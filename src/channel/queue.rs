@@ -192,7 +192,7 @@ impl<T> Chan<T> {
             }
             return Ok((message, met));
         }
-        if self.is_rendezvous()
+        if self.may_meet_sender(&state)
             && let Some(key) = self.meet_sender(partner)
         {
             return Ok((state.waiting.remove(key), self.prefers_sender()));
@@ -210,16 +210,24 @@ impl<T> Chan<T> {
         }
     }
 
+    /// Whether a sender may be parked with its message though none is queued: on a rendezvous
+    /// channel, and where every place is kept for the message of a `select!`.
+    #[inline(always)]
+    fn may_meet_sender(&self, state: &State<T>) -> bool {
+        self.is_rendezvous() || state.reserved > 0
+    }
+
     /// Wakes a parked sender whose message is made; gives its key.
     #[inline(never)]
     fn meet_sender(&self, partner: Partner) -> Option<usize> {
         if !self.selected.get() {
             return scheduler::wake_one(&self.senders, token::TAKEN);
         }
+        let waits = partner == Partner::Any && self.is_rendezvous();
         let later = Cell::new(false);
         scheduler::wake_first(&self.senders, token::TAKEN, |offer| {
             // First in, first out: nobody overtakes a `select!`, where that may be waited for.
-            later.set(later.get() || offer == MAKES_IT_LATER && partner == Partner::Any);
+            later.set(later.get() || offer == MAKES_IT_LATER && waits);
             offer < WATCHES && !later.get()
         })
     }
@@ -287,13 +295,11 @@ impl<T> Chan<T> {
         if self.len() > 0 || self.sender_count.get() == 0 {
             return true;
         }
-        self.is_rendezvous() && self.has_sender(patience)
-    }
-
-    fn has_sender(&self, patience: bool) -> bool {
-        scheduler::has_waiter(&self.senders, |offer| {
-            offer < WATCHES || patience && offer == MAKES_IT_LATER
-        })
+        let patience = patience && self.is_rendezvous();
+        self.may_meet_sender(&self.state.borrow())
+            && scheduler::has_waiter(&self.senders, |offer| {
+                offer < WATCHES || patience && offer == MAKES_IT_LATER
+            })
     }
 
     /// Sets a message apart for the caller.
@@ -306,7 +312,7 @@ impl<T> Chan<T> {
             }
             return Some(Claim::Message);
         }
-        if self.is_rendezvous()
+        if self.may_meet_sender(&state)
             && let Some(key) = self.meet_sender(partner)
         {
             let message = state.waiting.remove(key);
@@ -417,6 +423,8 @@ impl<T> Chan<T> {
                 state.promised -= 1;
                 if self.meet_receiver() {
                     state.promised += 1;
+                } else if self.is_rendezvous() {
+                    self.wake_watchers(&self.receivers);
                 }
             }
             Claim::Paired => {
@@ -437,6 +445,11 @@ impl<T> Chan<T> {
                 .expect("fewer handles than bytes"),
         );
         self.facts.recount(self);
+    }
+
+    /// Tells this side of this channel from everything else.
+    pub(super) fn address(&self, side: Side) -> *const () {
+        std::ptr::from_ref(self.count(side)).cast()
     }
 
     fn count(&self, side: Side) -> &Cell<usize> {

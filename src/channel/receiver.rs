@@ -5,6 +5,7 @@ use super::queue::{Chan, Met, Partner, Side, TAKES, token};
 use super::timer::{Silence, Timer};
 use crate::scheduler::park::{self, touch};
 use crate::scheduler::wait::{Wait, WaitQueue, What, Woken};
+use crate::scheduler::{self, kill};
 use crate::select::{
     Alternative, Case, Claim, Deadline, Handle, Interest, Limit, Operation, Order, block_on_within,
     first_of,
@@ -320,7 +321,9 @@ impl<T> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn is_full(&self) -> bool {
-        Some(self.len()) == self.capacity()
+        // One more than there is room for if a select has given a message back.
+        self.capacity()
+            .is_some_and(|capacity| self.len() >= capacity)
     }
 
     /// How many messages may be queued; `None` is without bound. Parks: no.
@@ -444,7 +447,11 @@ impl<T> Alternative for Receiver<T> {
     fn release(&self, claim: Claim) {
         match (&self.source, claim) {
             (Source::Queue(chan), claim) => chan.release(claim),
-            (Source::Timer(timer), Claim::Moment(moment)) => timer.give_back(moment),
+            (Source::Timer(timer), Claim::Moment(moment)) => {
+                timer.give_back(moment);
+                // They sleep until the message after this one.
+                scheduler::wake_all(timer.queue(), token::LOOK);
+            }
             _ => {}
         }
     }
@@ -458,7 +465,7 @@ impl<T> Alternative for Receiver<T> {
 
     fn address(&self) -> *const () {
         match &self.source {
-            Source::Queue(chan) => Rc::as_ptr(chan).cast(),
+            Source::Queue(chan) => chan.address(Side::Receivers),
             Source::Timer(timer) => Rc::as_ptr(timer).cast(),
             Source::Silence(silence) => Rc::as_ptr(silence).cast(),
         }
@@ -469,6 +476,7 @@ impl<T> Alternative for Receiver<T> {
 #[inline(never)]
 fn claim_from_partner<T>(chan: &Chan<T>, deadline: &Deadline, wait: Wait) -> Option<Claim> {
     park::ask(wait);
+    kill::raise_if_pending(wait);
     if !chan.pair() {
         return None;
     }

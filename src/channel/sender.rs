@@ -410,7 +410,7 @@ impl<T> Alternative for Sender<T> {
     }
 
     fn address(&self) -> *const () {
-        Rc::as_ptr(&self.chan).cast()
+        self.chan.address(Side::Senders)
     }
 }
 

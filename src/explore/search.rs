@@ -5,7 +5,7 @@ use super::depth::Depth;
 use super::outcome::{Coverage, Ended, Failure, Outcome};
 use super::verdict::{Verdict, judge};
 use super::{Explorer, Manner};
-use crate::report::{Recorder, Steps, meeting};
+use crate::report::{Recorder, Steps, meeting, take_unprinted};
 use crate::run::Repeat;
 use crate::scheduler::policy::{Progress, Replay, Trail};
 use crate::task::drop_quietly;
@@ -266,9 +266,10 @@ pub(super) fn watch(program: &Repeat<'_, '_>, trail: &Trail) -> Watched {
     let progress = Rc::<Progress>::default();
     let replay = Replay::new(trail.clone(), progress.clone());
     let recorder = Recorder::new(steps.clone());
+    drop(take_unprinted());
     let ended = program.once_watched(Box::new(replay), Box::new(recorder));
     let mut failed = match judge(&ended) {
-        Verdict::Failed => Some(super::verdict::text(&ended)),
+        Verdict::Failed => Some(super::verdict::text(&ended, &steps.borrow())),
         Verdict::Well | Verdict::Cut => None,
     };
     drop_quietly(ended);

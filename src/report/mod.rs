@@ -9,7 +9,7 @@ mod source;
 mod steps;
 
 pub(crate) use deadlock::{cycle_closed, deadlock, stuck};
-pub(crate) use panics::{install_panic_hook, quietly, unjoined};
+pub(crate) use panics::{Unprinted, install_panic_hook, quietly, take_unprinted, unjoined};
 pub(crate) use steps::{Recorder, Steps, divergence, meeting};
 
 use std::fmt;

@@ -83,7 +83,9 @@ pub(super) fn object_alone(view: &ObjectView) -> String {
 }
 
 pub(super) fn with_article(kind: &str) -> String {
-    let vowel = kind.starts_with(['A', 'E', 'I', 'O', 'U', 'a', 'e', 'i', 'o', 'u']);
+    // As it is spoken: a one-shot.
+    let vowel =
+        kind != "oneshot" && kind.starts_with(['A', 'E', 'I', 'O', 'U', 'a', 'e', 'i', 'o', 'u']);
     format!("{} {kind}", if vowel { "an" } else { "a" })
 }
 

@@ -1,11 +1,11 @@
 //! Panics: where they happened, and those that nobody joined.
 use super::Report;
 use crate::coroutine::say;
-use crate::scheduler::task::{PanicNote, PanicPlace};
+use crate::scheduler::task::{PanicNote, PanicPlace, TaskId};
 use crate::scheduler::{self, UnjoinedPanics};
 use crate::task::message_of;
 use std::backtrace::Backtrace;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 
@@ -33,6 +33,20 @@ pub(crate) fn install_panic_hook() {
 thread_local! {
     /// Whether panics print nothing: an exploration has too many.
     static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// The first of them, if somebody wants to know.
+    static UNPRINTED: RefCell<Vec<Unprinted>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A panic that was not printed.
+pub(crate) struct Unprinted {
+    pub(crate) message: Option<String>,
+    pub(crate) place: PanicPlace,
+    pub(crate) task: TaskId,
+}
+
+/// The first panics that were not printed since the last call; more than a few are not kept.
+pub(crate) fn take_unprinted() -> Vec<Unprinted> {
+    UNPRINTED.take()
 }
 
 /// Runs `body`, whose panics on this OS thread print nothing.
@@ -62,13 +76,18 @@ fn note(info: &PanicHookInfo<'_>) {
             about.name()
         ));
     }
+    scheduler::tell_of_panic(id);
     if let (Some(location), Ok(mut note)) = (info.location(), about.more().panic.try_borrow_mut()) {
+        let location = PanicPlace {
+            file: location.file().to_string(),
+            line: location.line(),
+            column: location.column(),
+        };
+        if quiet {
+            keep_unprinted(info, &location, id);
+        }
         *note = Some(PanicNote {
-            location: PanicPlace {
-                file: location.file().to_string(),
-                line: location.line(),
-                column: location.column(),
-            },
+            location,
             backtrace: match quiet {
                 true => Backtrace::disabled(),
                 false => Backtrace::capture(),
@@ -76,6 +95,18 @@ fn note(info: &PanicHookInfo<'_>) {
             message: message_of(info.payload()).map(str::to_string),
         });
     }
+}
+
+fn keep_unprinted(info: &PanicHookInfo<'_>, place: &PanicPlace, task: TaskId) {
+    UNPRINTED.with_borrow_mut(|unprinted| {
+        if unprinted.len() < SHOWN {
+            unprinted.push(Unprinted {
+                message: message_of(info.payload()).map(str::to_string),
+                place: place.clone(),
+                task,
+            });
+        }
+    });
 }
 
 /// More panics than this are only counted.

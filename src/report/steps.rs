@@ -79,6 +79,7 @@ enum Does {
     Spawns(u64),
     Kills(u64),
     Chooses { what: What, answer: usize },
+    Panics,
     Ends,
 }
 
@@ -126,6 +127,10 @@ impl Steps {
             Event::Finished(id) => {
                 self.end(id.serial);
                 self.running = 0;
+            }
+            Event::Panicked(_) => {
+                let at = self.last_act().map(|act| act.at);
+                self.act_if(at, Does::Panics);
             }
             // Whom no task has killed, the end of the run has.
             Event::Killed(_) if self.running == 0 => self.over = true,
@@ -251,6 +256,7 @@ impl Steps {
             Does::Spawns(serial) => format!("spawns {}", self.name(serial)),
             Does::Kills(serial) => format!("kills {}", self.name(serial)),
             Does::Chooses { what, answer } => format!("{what}: {answer}"),
+            Does::Panics => "panics".to_string(),
             Does::Ends => "ends".to_string(),
         }
     }

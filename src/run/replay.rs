@@ -71,7 +71,8 @@ impl Order {
             let text = divergence(&left, &self.steps.borrow());
             ended.trouble = Some(RunError::Diverged(Report::new(format!("maypole: {text}"))));
         } else if failed {
-            coroutine::say(format_args!("{}", self.steps.borrow()));
+            let steps = self.steps.borrow().to_string();
+            coroutine::say(format_args!("{}", steps.trim_end()));
         }
         ended
     }

@@ -79,12 +79,25 @@ impl Scheduler {
 }
 
 impl Kernel {
-    /// Whether the park of the task in `slot`, which just began, has closed a cycle; if so, it is
-    /// kept, and the next turn is not a plain one.
+    /// Looks whether the park of the task in `slot`, which just began, has closed a cycle.
     #[inline(never)]
     pub(super) fn look_for_cycle(&mut self, slot: u32) {
-        let wanted = self.cycles.watched && !self.killing && self.cycles.known.len() < TOLD;
-        if !wanted || self.has_deadline(slot) {
+        if !self.cycles.watched {
+            return;
+        }
+        // Mostly the holder is on its way and will let go: nothing more is done then.
+        let mut suspicious = false;
+        self.each_holder(slot, |holder| suspicious |= self.waits_for_holders(holder));
+        if suspicious {
+            self.search_from(slot);
+        }
+    }
+
+    /// Keeps the cycle that the task in `slot` closes, if any; then the next turn is not a plain one.
+    #[cold]
+    #[inline(never)]
+    fn search_from(&mut self, slot: u32) {
+        if self.killing || self.cycles.known.len() == TOLD || self.has_deadline(slot) {
             return;
         }
         let Some(cycle) = self.cycle_through(slot) else {
@@ -107,7 +120,7 @@ impl Kernel {
     fn views_of(&self, cycle: &[u32]) -> Vec<TaskView> {
         let mut slots: BTreeSet<u32> = cycle.iter().copied().collect();
         for &slot in cycle {
-            self.each_holder(slot, &mut |holder| {
+            self.each_holder(slot, |holder| {
                 slots.insert(holder);
             });
         }
@@ -133,11 +146,10 @@ impl Kernel {
         let (mut slot, mut index) = (start, NOWHERE);
         let last = loop {
             let mut closes = false;
-            self.each_holder(slot, &mut |holder| {
+            self.each_holder(slot, |holder| {
                 closes |= holder == start;
                 let walks = steps > 0;
                 steps -= u32::from(walks);
-                // Nothing is allocated where the holder is on its way and will let go.
                 if walks && self.is_stuck(holder) && seen.insert(holder) {
                     reached.push((holder, index));
                 }
@@ -157,10 +169,13 @@ impl Kernel {
 
     /// Whether the task is parked until others let go, whatever the time.
     fn is_stuck(&self, slot: u32) -> bool {
+        self.waits_for_holders(slot) && !self.has_deadline(slot)
+    }
+
+    #[inline]
+    fn waits_for_holders(&self, slot: u32) -> bool {
         let task = &self.tasks[slot as usize];
-        matches!(task.state, State::Parked | State::ParkedUnkillably)
-            && task.wait.is_for_holders()
-            && !self.has_deadline(slot)
+        matches!(task.state, State::Parked | State::ParkedUnkillably) && task.wait.is_for_holders()
     }
 
     /// Whether its present park ends by itself, or a timeout that it is inside of ends it.
@@ -169,7 +184,8 @@ impl Kernel {
     }
 
     /// Shows the tasks that must let go before the parked one can go on.
-    fn each_holder(&self, slot: u32, show: &mut dyn FnMut(u32)) {
+    #[inline]
+    fn each_holder(&self, slot: u32, mut show: impl FnMut(u32)) {
         let task = &self.tasks[slot as usize];
         if let What::Join(id) = self.wait_of(slot).what {
             if self.find(id).is_some() {

@@ -3,6 +3,7 @@
 use super::kernel::Kernel;
 use super::kill::Killed;
 use super::object::Object;
+use super::observer::Event;
 use super::policy::Kind;
 use super::task::{Body, Flags, KillNote, TaskId};
 use super::wait::{Wait, WaitQueue, What};
@@ -165,6 +166,11 @@ pub(crate) fn current() -> Option<(TaskId, Rc<dyn Body>)> {
 pub(crate) fn current_in_panic() -> Option<(TaskId, Rc<dyn Body>)> {
     let free = with_scheduler(|scheduler| scheduler?.kernel.try_borrow_mut().ok().map(drop));
     free.and_then(|()| current())
+}
+
+/// Tells whoever watches of a panic; said inside the panic hook.
+pub(crate) fn tell_of_panic(id: TaskId) {
+    with_kernel(|kernel| kernel.emit(Event::Panicked(id)));
 }
 
 /// Kills the task that `id` names, if it lives; the first kill is the one that is remembered.

@@ -454,7 +454,10 @@ impl Kernel {
 
     /// What the task waits for, or waited for last.
     pub(super) fn wait_of(&self, slot: u32) -> Wait {
-        let packed = self.tasks[slot as usize].wait;
+        self.unpack(self.tasks[slot as usize].wait)
+    }
+
+    pub(super) fn unpack(&self, packed: Packed) -> Wait {
         let what = packed.what().unwrap_or_else(|joined| {
             let task = self.tasks.get(joined as usize);
             What::Join(TaskId {

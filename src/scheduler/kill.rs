@@ -7,7 +7,7 @@ use super::bound::BoundKey;
 use super::kernel::Kernel;
 use super::policy::Switches;
 use super::task::{Fate, Flags, State, Task, TaskId};
-use super::wait::{Wait, Woken};
+use super::wait::{Packed, Wait, Woken};
 use super::{park, with_kernel};
 use crate::coroutine;
 use std::any::Any;
@@ -275,14 +275,14 @@ pub(crate) fn check_killed(wait: Wait) {
 pub(crate) fn raise_if_pending(wait: Wait) {
     let pending = coroutine::attention() & (attention::KILL | attention::BOUND);
     if pending != 0 && !std::thread::panicking() {
-        raise_pending(pending, wait);
+        raise_pending(pending, wait.pack());
     }
 }
 
 #[cold]
-fn raise_pending(pending: u32, wait: Wait) {
+fn raise_pending(pending: u32, wait: Packed) {
     if pending & attention::KILL != 0 {
-        raise_kill(wait);
+        raise_kill(park::unpack(wait));
     }
     raise_bound();
 }

@@ -13,6 +13,8 @@ pub(crate) enum Event {
     Woken(TaskId, Woken),
     Killed(TaskId),
     Finished(TaskId),
+    /// Panics, perhaps to catch it itself.
+    Panicked(TaskId),
     /// Is about to do something that others could see; told while a policy explores.
     Operation(TaskId, What, &'static Location<'static>),
     /// Was given a number by the policy.

@@ -87,16 +87,17 @@ pub(crate) fn yield_as(wait: Wait) {
 #[inline(always)]
 pub(crate) fn enter(wait: Wait) {
     if coroutine::attention() != 0 {
-        enter_slowly(wait);
+        enter_slowly(wait.pack());
     }
     if coroutine::spend() >= BUDGET {
-        give_way(wait);
+        give_way(wait.pack());
     }
 }
 
 #[cold]
 #[inline(never)]
-fn enter_slowly(wait: Wait) {
+fn enter_slowly(wait: Packed) {
+    let wait = unpack(wait);
     heed(wait);
     if coroutine::attention() & attention::EXPLORE != 0 {
         explore(wait, Kernel::explore_operation);
@@ -108,7 +109,8 @@ fn enter_slowly(wait: Wait) {
 /// The budget is used up: gives the others a turn, still before any effect of the call.
 #[cold]
 #[inline(never)]
-fn give_way(wait: Wait) {
+fn give_way(wait: Packed) {
+    let wait = unpack(wait);
     let forbidden = coroutine::attention() & attention::FORBID != 0;
     if forbidden || std::thread::panicking() {
         return;
@@ -173,6 +175,17 @@ fn touch_slowly(wait: Wait) {
     explore(wait, Kernel::touched);
 }
 
+/// What was packed only to be handed over in registers.
+pub(super) fn unpack(packed: Packed) -> Wait {
+    super::door::with_scheduler(|scheduler| match scheduler {
+        Some(scheduler) => scheduler.kernel(|kernel| kernel.unpack(packed)),
+        None => Wait {
+            what: packed.what().unwrap_or(What::Turn),
+            at: packed.at,
+        },
+    })
+}
+
 /// Raises what is pending for the task.
 #[cold]
 #[inline(never)]
@@ -196,6 +209,11 @@ pub(crate) fn heed(wait: Wait) {
 /// What a call does that is about to wait or to yield: refuses where that must not be.
 #[inline(always)]
 pub(crate) fn ask(wait: Wait) {
+    ask_packed(wait.pack());
+}
+
+#[inline(always)]
+pub(crate) fn ask_packed(wait: Packed) {
     if coroutine::attention() & (attention::FORBID | attention::AUDIT) != 0
         || std::thread::panicking()
     {
@@ -205,7 +223,8 @@ pub(crate) fn ask(wait: Wait) {
 
 #[cold]
 #[inline(never)]
-fn ask_slowly(wait: Wait) {
+fn ask_slowly(wait: Packed) {
+    let wait = unpack(wait);
     if std::thread::panicking() {
         // Everything else may wait in a destructor that runs while unwinding.
         if in_panic_hook() {
@@ -233,24 +252,25 @@ fn ask_slowly(wait: Wait) {
 /// A kill or a bound that ends the park unwinds from here.
 #[inline(always)]
 pub(crate) fn park(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Wait) -> Woken {
-    suspend_parked(begin(on, until, wait.pack()));
-    end(wait)
+    finish(begin(on, until, wait.pack()), wait)
 }
 
 /// The same, on one queue: what most parks are.
 #[inline(always)]
 pub(crate) fn park_in(queue: &WaitQueue, offer: usize, until: Option<u64>, wait: Wait) -> Woken {
-    suspend_parked(begin_in(queue, offer, until, wait.pack()));
-    end(wait)
+    finish(begin_in(queue, offer, until, wait.pack()), wait)
 }
 
+/// The second half of a park: suspends the task, which [`begin_in`] has found unwinding or not.
+/// Inlined into the caller, see [`coroutine::suspend`]; the first half need not be.
 #[inline(always)]
-fn suspend_parked(unwinding: bool) {
+pub(crate) fn finish(unwinding: bool, wait: Wait) -> Woken {
     if unwinding {
         suspend_counted(Signal::Parked);
     } else {
         coroutine::suspend(Signal::Parked);
     }
+    end(wait)
 }
 
 /// Running → Parked; tells whether the task is unwinding.
@@ -262,8 +282,9 @@ fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Packed) -> bool {
     unwinding
 }
 
-#[inline(never)]
-fn begin_in(queue: &WaitQueue, offer: usize, until: Option<u64>, wait: Packed) -> bool {
+/// The first half of a park on one queue.
+#[inline(always)]
+pub(crate) fn begin_in(queue: &WaitQueue, offer: usize, until: Option<u64>, wait: Packed) -> bool {
     let unwinding = std::thread::panicking();
     coroutine::refill();
     with_kernel(|kernel| kernel.park_in(queue, offer, until, wait, unwinding));

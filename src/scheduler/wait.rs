@@ -123,7 +123,7 @@ pub(crate) struct Packed {
 }
 
 /// The kinds without a payload, by their numbers.
-const PLAIN: [What; 17] = [
+const PLAIN: [What; 18] = [
     What::Turn,
     What::Scope,
     What::Sleep,
@@ -141,6 +141,7 @@ const PLAIN: [What; 17] = [
     What::Event,
     What::WaitGroup,
     What::Nest,
+    What::Check,
 ];
 
 const JOIN: u64 = PLAIN.len() as u64;
@@ -150,7 +151,7 @@ impl Wait {
     pub(crate) fn pack(self) -> Packed {
         let what = match self.what {
             // A call that never waits is never packed while anybody could look.
-            What::Turn | What::Check | What::Call(_) => 0,
+            What::Turn | What::Call(_) => 0,
             What::Scope => 1,
             What::Sleep => 2,
             What::Unpark => 3,
@@ -167,6 +168,7 @@ impl Wait {
             What::Event => 14,
             What::WaitGroup => 15,
             What::Nest => 16,
+            What::Check => 17,
             What::Join(id) => JOIN | u64::from(id.slot) << 8,
         };
         Packed { what, at: self.at }

@@ -21,7 +21,7 @@ pub(crate) use several::{
 };
 
 use crate::coroutine;
-use crate::scheduler::wait::{Wait, WaitQueue, Woken};
+use crate::scheduler::wait::{Packed, Wait, WaitQueue, Woken};
 use crate::scheduler::{kill, park};
 
 /// An operation that may have to wait. Every blocking call of the crate is one.
@@ -100,10 +100,8 @@ pub(crate) fn block_on_within<C: Case>(
         if coroutine::attention() == coroutine::OUTSIDE {
             crate::scheduler::outside(wait);
         }
-        park::ask(wait);
         let until = *until.get_or_insert_with(&deadline);
-        let (queue, offer) = case.enlist();
-        match park::park_in(queue, offer, until, wait) {
+        match park::finish(prepare(&mut case, until, wait.pack()), wait) {
             Woken::Ready { token, .. } => {
                 if let Some(output) = case.accept(token) {
                     return Some(output);
@@ -116,4 +114,12 @@ pub(crate) fn block_on_within<C: Case>(
             Woken::Killed | Woken::Interrupted => {}
         }
     }
+}
+
+/// The part of a blocking call that need not be inlined.
+#[inline(never)]
+fn prepare<C: Case>(case: &mut C, until: Option<u64>, wait: Packed) -> bool {
+    park::ask_packed(wait);
+    let (queue, offer) = case.enlist();
+    park::begin_in(queue, offer, until, wait)
 }

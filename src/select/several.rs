@@ -41,7 +41,7 @@ pub(crate) trait Alternative {
         None
     }
 
-    /// The same for all handles of one object.
+    /// The same for all handles of one side of one object.
     fn address(&self) -> *const ();
 }
 
@@ -123,7 +123,6 @@ pub(crate) fn first_of(
                 if let Some(claim) = cases[case].accept(token) {
                     return Some((case, claim));
                 }
-                kill::raise_if_pending(wait);
             }
             Woken::TimedOut if until.1 => {}
             Woken::TimedOut => return None,
@@ -247,13 +246,14 @@ pub(crate) fn enter(wait: Wait) {
 }
 
 /// The end of a park that begins now, and whether a timer's case will then be ready. Refuses where
-/// nobody may park.
+/// nobody may park, and raises what came during a park before this one.
 #[inline(never)]
 fn until(cases: &[&dyn Alternative], deadline: &Deadline, wait: Wait) -> (Option<u64>, bool) {
     if coroutine::attention() == coroutine::OUTSIDE {
         scheduler::outside(wait);
     }
     park::ask(wait);
+    kill::raise_if_pending(wait);
     let limit = deadline.get();
     let due = cases.iter().filter_map(|case| case.due()).min();
     let due = due.map(scheduler::deadline_at);

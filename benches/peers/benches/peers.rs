@@ -8,5 +8,10 @@ fn main() {
     groups::spawn::groups(&mut criterion);
     groups::generator::groups(&mut criterion);
     groups::timers::groups(&mut criterion);
+    groups::channel::groups(&mut criterion);
+    groups::select::groups(&mut criterion);
+    groups::skynet::groups(&mut criterion);
+    groups::lock::groups(&mut criterion);
+    groups::explore::groups(&mut criterion);
     criterion.final_summary();
 }

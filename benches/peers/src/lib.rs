@@ -9,17 +9,26 @@
 //! cargo run -p maypole-bench --bin table                          # the ratios, as Markdown
 //! cargo run -p maypole-bench --bin table -- switch                # the groups whose names hold "switch"
 //! taskset -c 0 cargo run --release -p maypole-bench --bin memory -- tokio 100000 parked
+//! taskset -c 0 cargo run --release -p maypole-bench --bin memory -- tokio skynet
 //! ```
 //!
-//! The unit is the nanosecond per operation: one yield, one spawn with its join, one item. A workload
-//! does as many operations as it needs to be measurable, and starting a runtime is never timed.
-//! Contenders of a group are measured in one run; compare ratios, and only those above 1.3.
+//! The unit is the nanosecond per operation: one yield, one spawn with its join, one item, one message,
+//! one lock; in `skynet` it is the whole tree, in `explore` one schedule. A workload does as many operations
+//! as it needs to be measurable, and starting a runtime is never timed. Contenders of a group are measured in
+//! one run; compare ratios, and only those above 1.3.
 //!
-//! `corosensei` is the bare coroutine: no scheduler, only resume and suspend on stacks made beforehand.
-//! What a machine cannot run (glommio and monoio need `io_uring`, may two mappings a task) says so in
-//! one line and is skipped.
+//! `corosensei` is the bare coroutine: no scheduler, only resume and suspend on stacks made beforehand. Where
+//! it cannot do a group's work it stands for one of its round trips. `crossbeam` and `std_threads` are OS
+//! threads; `flume` is between tasks of tokio.
 //!
-//! A workload is in `workload.rs`, a peer in `adapters/`, what is compared with what in `groups/`.
+//! What a peer lacks and what a machine cannot run (glommio and monoio need `io_uring`, may two mappings a
+//! task) says so in one line and is skipped.
+//!
+//! A workload is in `workload/`, what it asks of a peer in `peer/`, a peer in `adapters/`, what is compared
+//! with what in `groups/`.
+
+#[macro_use]
+mod forms;
 
 pub mod adapters;
 pub mod groups;

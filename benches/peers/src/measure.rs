@@ -87,8 +87,13 @@ impl<'a> Group<'a> {
     ) {
         match obstacle {
             None => self.add(contender, measure),
-            Some(reason) => eprintln!("{}/{contender} is skipped: {reason}", self.name),
+            Some(reason) => self.skip(contender, &reason),
         }
+    }
+
+    /// Says why a contender is missing.
+    pub fn skip(&self, contender: &str, reason: &str) {
+        eprintln!("{}/{contender} is skipped: {reason}", self.name);
     }
 }
 

@@ -1,5 +1,5 @@
 //! Carries one file over, by the rules and nothing else.
-use super::rules::{REPLACEMENTS, SKIPPED, SPINS};
+use super::rules::{REAL_TIME, REPLACEMENTS, SKIPPED, SPINS};
 use std::collections::BTreeSet;
 
 /// The rules that had something to do.
@@ -51,7 +51,14 @@ pub fn rewrite(file: &str, original: &str, used: &mut Used) -> (String, usize) {
                 Some(name) => {
                     now.name = format!("{module}{name}");
                     tests += 1;
-                    format!("{}{line} suite::run(|| {{", ignored(file, &now.name, used))
+                    let run = match REAL_TIME.contains(&file) {
+                        true => "run_in_real_time",
+                        false => "run",
+                    };
+                    format!(
+                        "{}{line} suite::{run}(|| {{",
+                        ignored(file, &now.name, used)
+                    )
                 }
             },
             Some(now) if line == now.end => {

@@ -3,6 +3,11 @@
 //! Besides this, every test body runs as the main task of a run of its own, and inner attributes
 //! and inner docs are dropped, since an included file may have none.
 
+/// The files whose tests run on the real clock: they are about time, and two of their tests want it
+/// to go on between a message and a look at the clock. The others run on virtual time, which makes
+/// no difference but that nobody waits.
+pub const REAL_TIME: &[&str] = &["after", "tick"];
+
 /// The files, and how many tests each has.
 pub const FILES: &[(&str, usize)] = &[
     ("after", 14),
@@ -48,7 +53,8 @@ pub const REPLACEMENTS: &[(&str, &str)] = &[
 /// One text for another in one test: `(file, test, text, replacement)`.
 ///
 /// Loops of nothing but `try_…` calls, which wait for another OS thread by spinning. No such call
-/// lets another task run, so each turn of the loop yields.
+/// lets another task run, so each turn of the loop yields, or sleeps where it waits for time to go
+/// on.
 pub const SPINS: &[(&str, &str, &str, &str)] = &[
     (
         "zero",
@@ -60,13 +66,13 @@ pub const SPINS: &[(&str, &str, &str, &str)] = &[
         "select",
         "loop_try",
         "let mut done = false;",
-        "let mut done = false; suite::thread::yield_now();",
+        "let mut done = false; suite::thread::sleep(ms(1));",
     ),
     (
         "select_macro",
         "loop_try",
         "default => {}",
-        "default => suite::thread::yield_now(),",
+        "default => suite::thread::sleep(ms(1)),",
     ),
 ];
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The second runs the same text on crossbeam itself. What is changed in it is listed in
-//! `build/rules.rs`.
+//! `build/rules.rs`. Most tests run on virtual time, and with `SUITE_CLOCK=real` on the real clock.
 #[cfg(all(feature = "tasks", feature = "os-threads"))]
 compile_error!("either on tasks or, without default features, on OS threads");
 

@@ -1,4 +1,5 @@
 //! Tasks in the place of OS threads.
+use maypole::{Builder, Clock};
 use std::any::Any;
 use std::panic::UnwindSafe;
 use std::thread::Result;
@@ -11,9 +12,21 @@ pub mod thread;
 
 pub type AnyBox = Box<dyn Any>;
 
-/// Runs a test as the main task.
+/// Runs a test as the main task; on virtual time, unless `SUITE_CLOCK=real` is set.
 pub fn run(test: impl FnOnce()) {
-    maypole::run(test);
+    match std::env::var("SUITE_CLOCK").as_deref() {
+        Ok("real") => run_in_real_time(test),
+        _ => run_on(Clock::Virtual, test),
+    }
+}
+
+pub fn run_in_real_time(test: impl FnOnce()) {
+    run_on(Clock::Real, test);
+}
+
+fn run_on(clock: Clock, test: impl FnOnce()) {
+    let result = Builder::new().clock(clock).run(test);
+    result.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// `std::panic::catch_unwind` that lets kills pass.

@@ -92,10 +92,39 @@ pub fn spawn_batch(count: usize) -> f64 {
     per_operation(start.elapsed(), count)
 }
 
+/// skynet's tree without a scheduler: a node makes a child, runs it to its end, and makes the next.
+pub fn skynet() -> f64 {
+    let start = Instant::now();
+    let sum = skynet_node(0, 1_000_000);
+    let time = per_operation(start.elapsed(), 1);
+    assert_eq!(sum, 499_999_500_000);
+    time
+}
+
+/// The sum of the `leaves` numbers from `first` on.
+fn skynet_node(first: u64, leaves: u64) -> u64 {
+    if leaves == 1 {
+        return first;
+    }
+    let share = leaves / 10;
+    let mut sum = 0;
+    for child in 0..10 {
+        let mut coroutine: Coroutine<(), (), u64, _> =
+            Coroutine::with_stack(pooled(), move |_, ()| {
+                skynet_node(first + child * share, share)
+            });
+        sum += coroutine
+            .resume(())
+            .as_return()
+            .expect("no node waits for anything");
+        give_back(coroutine.into_stack());
+    }
+    sum
+}
+
 /// The numbers from 0 up to `count`, as an iterator on a pooled stack.
 pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
-    let stack = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
-    Numbers(Some(Coroutine::with_stack(stack, move |yielder, ()| {
+    Numbers(Some(Coroutine::with_stack(pooled(), move |yielder, ()| {
         for number in 0..count {
             yielder.suspend(number);
         }
@@ -104,6 +133,14 @@ pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
 
 thread_local! {
     static POOL: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+}
+
+fn pooled() -> DefaultStack {
+    POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+fn give_back(stack: DefaultStack) {
+    POOL.with_borrow_mut(|pool| pool.push(stack));
 }
 
 struct Numbers(Option<Coroutine<(), u64, ()>>);
@@ -115,8 +152,7 @@ impl Iterator for Numbers {
         match self.0.as_mut()?.resume(()) {
             CoroutineResult::Yield(number) => Some(number),
             CoroutineResult::Return(()) => {
-                let stack = self.0.take()?.into_stack();
-                POOL.with_borrow_mut(|pool| pool.push(stack));
+                give_back(self.0.take()?.into_stack());
                 None
             }
         }

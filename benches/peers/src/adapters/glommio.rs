@@ -1,11 +1,15 @@
 //! glommio, one executor on this OS thread.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
+use glommio::channels::local_channel::{self, LocalReceiver, LocalSender};
+use glommio::sync::{RwLock, RwLockWriteGuard};
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, Task};
 
-use crate::peer::Awaiting;
+use super::race;
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
 
 pub struct Glommio;
 
@@ -40,6 +44,10 @@ impl Awaiting for Glommio {
         handle.await
     }
 
+    fn detach<T: 'static>(handle: Task<T>) {
+        handle.detach();
+    }
+
     // glommio's own yields are between task queues; this one is between tasks.
     async fn yield_now() {
         futures_lite::future::yield_now().await;
@@ -57,5 +65,57 @@ impl Awaiting for Glommio {
         glommio::timer::timeout(limit, yielding)
             .await
             .expect("a yield is done long before its timeout");
+    }
+}
+
+/// `local_channel`, bounded with one message at least or not at all.
+pub struct Channel;
+
+impl AwaitingChannel for Channel {
+    const NAME: &'static str = Glommio::NAME;
+
+    type Tasks = Glommio;
+    // One sender is all there is: the tasks share it.
+    type Sender = Rc<LocalSender<u64>>;
+    type Receiver = LocalReceiver<u64>;
+
+    fn channel(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        let (sender, receiver) =
+            capacity.map_or_else(local_channel::new_unbounded, local_channel::new_bounded);
+        (Rc::new(sender), receiver)
+    }
+
+    async fn send(sender: &Self::Sender, message: u64) {
+        sender.send(message).await.expect("the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().await.expect("a sender is there")
+    }
+}
+
+impl AwaitingSelect for Channel {
+    async fn select(receivers: &mut [Self::Receiver]) -> u64 {
+        let message = race(receivers, async |receiver| receiver.recv().await).await;
+        message.expect("a sender is there")
+    }
+}
+
+/// A lock for readers and writers, of which there are only writers.
+pub struct Lock;
+
+impl AwaitingLock for Lock {
+    const NAME: &'static str = Glommio::NAME;
+
+    type Tasks = Glommio;
+    type Lock = Rc<RwLock<u64>>;
+    type Guard<'a> = RwLockWriteGuard<'a, u64>;
+
+    fn new(value: u64) -> Self::Lock {
+        Rc::new(RwLock::new(value))
+    }
+
+    async fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
+        lock.write().await.expect("nobody closes the lock")
     }
 }

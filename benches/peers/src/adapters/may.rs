@@ -1,10 +1,12 @@
 //! may with one worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use may::coroutine::{self, JoinHandle};
+use may::sync::{Mutex, MutexGuard, mpsc};
 
-use crate::peer::Blocking;
+use crate::peer::{Blocking, BlockingChannel, BlockingLock};
 
 pub struct May;
 
@@ -60,5 +62,49 @@ impl Blocking for May {
             _ = coroutine::sleep(limit) => {}
         );
         assert_eq!(first, 0, "a yield is done long before its timeout");
+    }
+}
+
+/// `mpsc`, which has no bound.
+pub struct Unbounded;
+
+impl BlockingChannel for Unbounded {
+    const NAME: &'static str = May::NAME;
+
+    type Tasks = May;
+    type Sender = mpsc::Sender<u64>;
+    type Receiver = mpsc::Receiver<u64>;
+
+    fn channel(_capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        mpsc::channel()
+    }
+
+    #[inline(always)]
+    fn send(sender: &Self::Sender, message: u64) {
+        sender.send(message).expect("the receiver is there");
+    }
+
+    #[inline(always)]
+    fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().expect("a sender is there")
+    }
+}
+
+pub struct Lock;
+
+impl BlockingLock for Lock {
+    const NAME: &'static str = May::NAME;
+
+    type Tasks = May;
+    type Lock = Arc<Mutex<u64>>;
+    type Guard<'a> = MutexGuard<'a, u64>;
+
+    fn new(value: u64) -> Self::Lock {
+        Arc::new(Mutex::new(value))
+    }
+
+    #[inline(always)]
+    fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
+        lock.lock().expect("no task of a workload panics")
     }
 }

@@ -1,10 +1,15 @@
 //! maypole, in three variants: as it comes, with coarse timers, and spawning child first.
 
+use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::Duration;
 
 use maypole::JoinHandle;
+use maypole::channel::{self, Receiver, Sender, select};
+use maypole::explore::{Explorer, Switches};
+use maypole::sync::{Mutex, MutexGuard};
 
-use crate::peer::Blocking;
+use crate::peer::{Blocking, BlockingChannel, BlockingLock, BlockingSelect, Explored};
 
 /// maypole as it comes.
 pub struct Maypole;
@@ -115,6 +120,133 @@ impl Blocking for MaypoleChildFirst {
     #[inline(always)]
     fn spawn<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         maypole::spawn_now(task)
+    }
+}
+
+/// Channel ends and locks as values that can be sent, which the other peers' are.
+#[derive(Clone)]
+pub struct Local<T>(T);
+
+// SAFETY: a workload hands its values to maypole's own tasks alone, and these all run on the OS thread that
+// called `run` or `check`. No workload lets one out of there.
+unsafe impl<T> Send for Local<T> {}
+
+/// maypole's channels.
+pub struct Channel<Tasks = Maypole>(PhantomData<Tasks>);
+
+/// The same between tasks that are spawned child first.
+pub type ChannelChildFirst = Channel<MaypoleChildFirst>;
+
+impl<Tasks: Blocking> BlockingChannel for Channel<Tasks> {
+    const NAME: &'static str = Tasks::NAME;
+
+    type Tasks = Tasks;
+    type Sender = Local<Sender<u64>>;
+    type Receiver = Local<Receiver<u64>>;
+
+    fn channel(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        let (sender, receiver) = capacity.map_or_else(channel::unbounded, channel::bounded);
+        (Local(sender), Local(receiver))
+    }
+
+    #[inline(always)]
+    fn send(sender: &Self::Sender, message: u64) {
+        sender.0.send(message).expect("the receiver is there");
+    }
+
+    #[inline(always)]
+    fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.0.recv().expect("a sender is there")
+    }
+}
+
+impl BlockingSelect for Channel {
+    #[inline(always)]
+    fn select(receivers: &mut [Self::Receiver]) -> u64 {
+        let message = match receivers {
+            [Local(a), Local(b)] => select! {
+                recv(a) -> message => message,
+                recv(b) -> message => message,
+            },
+            [
+                Local(a),
+                Local(b),
+                Local(c),
+                Local(d),
+                Local(e),
+                Local(f),
+                Local(g),
+                Local(h),
+            ] => select! {
+                recv(a) -> message => message,
+                recv(b) -> message => message,
+                recv(c) -> message => message,
+                recv(d) -> message => message,
+                recv(e) -> message => message,
+                recv(f) -> message => message,
+                recv(g) -> message => message,
+                recv(h) -> message => message,
+            },
+            _ => unreachable!("the groups select over 2 and 8 channels"),
+        };
+        message.expect("a sender is there")
+    }
+}
+
+pub struct Lock;
+
+impl BlockingLock for Lock {
+    const NAME: &'static str = Maypole::NAME;
+
+    type Tasks = Maypole;
+    type Lock = Local<Rc<Mutex<u64>>>;
+    type Guard<'a> = MutexGuard<'a, u64>;
+
+    fn new(value: u64) -> Self::Lock {
+        Local(Rc::new(Mutex::new(value)))
+    }
+
+    #[inline(always)]
+    fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
+        lock.0.lock()
+    }
+}
+
+/// A switch at every operation, as with shuttle and loom.
+pub struct Everywhere;
+
+impl Explored for Everywhere {
+    const NAME: &'static str = Maypole::NAME;
+
+    type Handle = JoinHandle<()>;
+    type Number = Local<Rc<Mutex<u64>>>;
+
+    fn explore(most: usize, program: impl Fn() + Send + Sync + 'static) {
+        let outcome = Explorer::new()
+            .switches(Switches::Everywhere)
+            .schedules(most as u64)
+            .check(program);
+        assert!(outcome.failure.is_none(), "the program is right");
+    }
+
+    fn spawn(task: impl FnOnce() + Send + 'static) -> Self::Handle {
+        maypole::spawn(task)
+    }
+
+    fn join(handle: Self::Handle) {
+        handle.join().expect("no task fails");
+    }
+
+    fn number() -> Self::Number {
+        Local(Rc::new(Mutex::new(0)))
+    }
+
+    fn add_one(number: &Self::Number) {
+        *number.0.lock() += 1;
+    }
+
+    fn read(number: &Self::Number) -> u64 {
+        *number.0.lock()
     }
 }
 

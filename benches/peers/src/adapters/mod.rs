@@ -1,29 +1,137 @@
-//! The peers, one file each.
+//! The peers, one file each, and who takes part in what.
 
 pub mod corosensei;
+pub mod crossbeam;
+pub mod flume;
 pub mod genawaiter;
 pub mod generator;
 #[cfg(target_os = "linux")]
 pub mod glommio;
+pub mod loom;
 pub mod may;
 pub mod maypole;
 #[cfg(target_os = "linux")]
 pub mod monoio;
+pub mod shuttle;
 pub mod smol;
+pub mod std_threads;
 pub mod tokio;
 
-use crate::workload::{Stackful, Stackless, TaskPeer};
+use futures_lite::future;
+
+use crate::workload::{ChannelPeer, LockPeer, SelectPeer, Stackful, Stackless, TaskPeer};
 
 /// All that have tasks, maypole first.
 pub fn task_peers() -> Vec<Box<dyn TaskPeer>> {
     vec![
-        Stackful::<maypole::Maypole>::boxed(),
-        Stackful::<may::May>::boxed(),
-        Stackless::<tokio::Tokio>::boxed(),
-        Stackless::<smol::Smol>::boxed(),
+        Stackful::<maypole::Maypole>::tasks(),
+        Stackful::<may::May>::tasks(),
+        Stackless::<tokio::Tokio>::tasks(),
+        Stackless::<smol::Smol>::tasks(),
         #[cfg(target_os = "linux")]
-        Stackless::<monoio::Monoio>::boxed(),
+        Stackless::<monoio::Monoio>::tasks(),
         #[cfg(target_os = "linux")]
-        Stackless::<glommio::Glommio>::boxed(),
+        Stackless::<glommio::Glommio>::tasks(),
     ]
+}
+
+/// All whose channels can be of no capacity.
+pub fn rendezvous_channels() -> Vec<Box<dyn ChannelPeer>> {
+    vec![
+        Stackful::<maypole::Channel>::channel(),
+        Stackless::<flume::OnTokio>::channel(),
+        Stackless::<flume::OnSmol>::channel(),
+        Stackful::<std_threads::Bounded>::channel(),
+        Stackful::<crossbeam::Channel>::channel(),
+    ]
+}
+
+/// All whose channels can hold some messages and no more.
+pub fn bounded_channels() -> Vec<Box<dyn ChannelPeer>> {
+    vec![
+        Stackful::<maypole::Channel>::channel(),
+        Stackless::<tokio::Bounded>::channel(),
+        Stackless::<flume::OnTokio>::channel(),
+        Stackless::<smol::Channel>::channel(),
+        #[cfg(target_os = "linux")]
+        Stackless::<monoio::Bounded>::channel(),
+        #[cfg(target_os = "linux")]
+        Stackless::<glommio::Channel>::channel(),
+        Stackful::<std_threads::Bounded>::channel(),
+        Stackful::<crossbeam::Channel>::channel(),
+    ]
+}
+
+/// The same, and may's channel: it has no bound, which makes no difference to work that by itself
+/// never has more than one message under way.
+pub fn one_place_channels() -> Vec<Box<dyn ChannelPeer>> {
+    let mut peers = bounded_channels();
+    peers.push(Stackful::<may::Unbounded>::channel());
+    peers
+}
+
+/// All that have channels without a bound.
+pub fn unbounded_channels() -> Vec<Box<dyn ChannelPeer>> {
+    vec![
+        Stackful::<maypole::Channel>::channel(),
+        Stackful::<may::Unbounded>::channel(),
+        Stackless::<tokio::Unbounded>::channel(),
+        Stackless::<flume::OnTokio>::channel(),
+        Stackless::<smol::Channel>::channel(),
+        #[cfg(target_os = "linux")]
+        Stackless::<monoio::Unbounded>::channel(),
+        #[cfg(target_os = "linux")]
+        Stackless::<glommio::Channel>::channel(),
+        Stackful::<std_threads::Unbounded>::channel(),
+        Stackful::<crossbeam::Channel>::channel(),
+    ]
+}
+
+/// All that can wait for several channels at once.
+pub fn selecting() -> Vec<Box<dyn SelectPeer>> {
+    vec![
+        Stackful::<maypole::Channel>::select(),
+        Stackless::<tokio::Bounded>::select(),
+        Stackless::<flume::OnTokio>::select(),
+        Stackless::<smol::Channel>::select(),
+        #[cfg(target_os = "linux")]
+        Stackless::<monoio::Bounded>::select(),
+        #[cfg(target_os = "linux")]
+        Stackless::<glommio::Channel>::select(),
+        Stackful::<crossbeam::Channel>::select(),
+    ]
+}
+
+/// All that have a lock, or what will do for one.
+pub fn locks() -> Vec<Box<dyn LockPeer>> {
+    vec![
+        Stackful::<maypole::Lock>::lock(),
+        Stackful::<may::Lock>::lock(),
+        Stackless::<tokio::Lock>::lock(),
+        Stackless::<smol::Lock>::lock(),
+        #[cfg(target_os = "linux")]
+        Stackless::<monoio::Lock>::lock(),
+        #[cfg(target_os = "linux")]
+        Stackless::<glommio::Lock>::lock(),
+        Stackful::<std_threads::Lock>::lock(),
+    ]
+}
+
+/// The first message of 2 or 8 receivers, for peers without a `select!` of their own.
+async fn race<R, T>(receivers: &mut [R], receive: impl AsyncFn(&mut R) -> T) -> T {
+    match receivers {
+        [a, b] => future::race(receive(a), receive(b)).await,
+        [a, b, c, d, e, f, g, h] => {
+            let first = future::race(
+                future::race(receive(a), receive(b)),
+                future::race(receive(c), receive(d)),
+            );
+            let last = future::race(
+                future::race(receive(e), receive(f)),
+                future::race(receive(g), receive(h)),
+            );
+            future::race(first, last).await
+        }
+        _ => unreachable!("the groups select over 2 and 8 channels"),
+    }
 }

@@ -1,14 +1,19 @@
-//! monoio on `io_uring`.
+//! monoio on `io_uring`, with local-sync, the channels and locks that its author made for it.
 
+use std::cell::{RefCell, RefMut};
 use std::future::Future;
 use std::io;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 use std::time::Duration;
 
+use local_sync::mpsc::{bounded, unbounded};
+use local_sync::semaphore::{Semaphore, SemaphorePermit};
 use monoio::task::JoinHandle;
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, Runtime, RuntimeBuilder};
 
-use crate::peer::Awaiting;
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
 
 pub struct Monoio;
 
@@ -58,5 +63,119 @@ impl Awaiting for Monoio {
         monoio::time::timeout(limit, Self::yield_now())
             .await
             .expect("a yield is done long before its timeout");
+    }
+}
+
+/// A channel that holds one message at least.
+pub struct Bounded;
+
+impl AwaitingChannel for Bounded {
+    const NAME: &'static str = Monoio::NAME;
+
+    type Tasks = Monoio;
+    type Sender = bounded::Tx<u64>;
+    type Receiver = bounded::Rx<u64>;
+
+    fn channel(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        bounded::channel(capacity.expect("this kind is bounded"))
+    }
+
+    async fn send(sender: &Self::Sender, message: u64) {
+        let sent = sender.send(message).await;
+        assert!(sent.is_ok(), "the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().await.expect("a sender is there")
+    }
+}
+
+impl AwaitingSelect for Bounded {
+    async fn select(receivers: &mut [Self::Receiver]) -> u64 {
+        let message = match receivers {
+            [a, b] => monoio::select! {
+                message = a.recv() => message,
+                message = b.recv() => message,
+            },
+            [a, b, c, d, e, f, g, h] => monoio::select! {
+                message = a.recv() => message,
+                message = b.recv() => message,
+                message = c.recv() => message,
+                message = d.recv() => message,
+                message = e.recv() => message,
+                message = f.recv() => message,
+                message = g.recv() => message,
+                message = h.recv() => message,
+            },
+            _ => unreachable!("the groups select over 2 and 8 channels"),
+        };
+        message.expect("a sender is there")
+    }
+}
+
+pub struct Unbounded;
+
+impl AwaitingChannel for Unbounded {
+    const NAME: &'static str = Monoio::NAME;
+
+    type Tasks = Monoio;
+    type Sender = unbounded::Tx<u64>;
+    type Receiver = unbounded::Rx<u64>;
+
+    fn channel(_capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        unbounded::channel()
+    }
+
+    async fn send(sender: &Self::Sender, message: u64) {
+        let sent = sender.send(message);
+        assert!(sent.is_ok(), "the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().await.expect("a sender is there")
+    }
+}
+
+/// A semaphore of one permit, since there is no lock.
+pub struct Lock;
+
+/// Unlocks when dropped: first the value, then the permit.
+pub struct Guard<'a> {
+    value: RefMut<'a, u64>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Deref for Guard<'_> {
+    type Target = u64;
+
+    fn deref(&self) -> &u64 {
+        &self.value
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut u64 {
+        &mut self.value
+    }
+}
+
+impl AwaitingLock for Lock {
+    const NAME: &'static str = Monoio::NAME;
+
+    type Tasks = Monoio;
+    type Lock = Rc<(Semaphore, RefCell<u64>)>;
+    type Guard<'a> = Guard<'a>;
+
+    fn new(value: u64) -> Self::Lock {
+        Rc::new((Semaphore::new(1), RefCell::new(value)))
+    }
+
+    async fn lock(lock: &Self::Lock) -> Guard<'_> {
+        let (semaphore, value) = &**lock;
+        let permit = semaphore.acquire().await;
+        Guard {
+            _permit: permit.expect("nobody closes the semaphore"),
+            value: value.borrow_mut(),
+        }
     }
 }

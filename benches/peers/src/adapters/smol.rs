@@ -1,13 +1,16 @@
-//! smol: async-executor's `LocalExecutor`, with async-io's timers.
+//! smol: async-executor's `LocalExecutor`, with async-io's timers, async-channel and async-lock.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_executor::{LocalExecutor, Task};
 use async_io::Timer;
+use async_lock::{Mutex, MutexGuard};
 use futures_lite::future;
 
-use crate::peer::Awaiting;
+use super::race;
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
 
 thread_local! {
     static EXECUTOR: &'static LocalExecutor<'static> = Box::leak(Box::default());
@@ -33,6 +36,10 @@ impl Awaiting for Smol {
         handle.await
     }
 
+    fn detach<T: 'static>(handle: Task<T>) {
+        handle.detach();
+    }
+
     async fn yield_now() {
         future::yield_now().await;
     }
@@ -47,5 +54,53 @@ impl Awaiting for Smol {
             panic!("a yield is done long before its timeout");
         };
         future::or(Self::yield_now(), late).await;
+    }
+}
+
+/// async-channel, bounded with one message at least or not at all.
+pub struct Channel;
+
+impl AwaitingChannel for Channel {
+    const NAME: &'static str = Smol::NAME;
+
+    type Tasks = Smol;
+    type Sender = async_channel::Sender<u64>;
+    type Receiver = async_channel::Receiver<u64>;
+
+    fn channel(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        capacity.map_or_else(async_channel::unbounded, async_channel::bounded)
+    }
+
+    async fn send(sender: &Self::Sender, message: u64) {
+        sender.send(message).await.expect("the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().await.expect("a sender is there")
+    }
+}
+
+impl AwaitingSelect for Channel {
+    async fn select(receivers: &mut [Self::Receiver]) -> u64 {
+        let message = race(receivers, async |receiver| receiver.recv().await).await;
+        message.expect("a sender is there")
+    }
+}
+
+pub struct Lock;
+
+impl AwaitingLock for Lock {
+    const NAME: &'static str = Smol::NAME;
+
+    type Tasks = Smol;
+    type Lock = Rc<Mutex<u64>>;
+    type Guard<'a> = MutexGuard<'a, u64>;
+
+    fn new(value: u64) -> Self::Lock {
+        Rc::new(Mutex::new(value))
+    }
+
+    async fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
+        lock.lock().await
     }
 }

@@ -1,12 +1,14 @@
 //! tokio, its runtime of one OS thread.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::peer::Awaiting;
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
 
 pub struct Tokio;
 
@@ -44,5 +46,92 @@ impl Awaiting for Tokio {
         tokio::time::timeout(limit, Self::yield_now())
             .await
             .expect("a yield is done long before its timeout");
+    }
+}
+
+/// `mpsc::channel`, which holds one message at least.
+pub struct Bounded;
+
+impl AwaitingChannel for Bounded {
+    const NAME: &'static str = Tokio::NAME;
+
+    type Tasks = Tokio;
+    type Sender = mpsc::Sender<u64>;
+    type Receiver = mpsc::Receiver<u64>;
+
+    fn channel(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        mpsc::channel(capacity.expect("this kind is bounded"))
+    }
+
+    async fn send(sender: &Self::Sender, message: u64) {
+        sender.send(message).await.expect("the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().await.expect("a sender is there")
+    }
+}
+
+impl AwaitingSelect for Bounded {
+    async fn select(receivers: &mut [Self::Receiver]) -> u64 {
+        let message = match receivers {
+            [a, b] => tokio::select! {
+                message = a.recv() => message,
+                message = b.recv() => message,
+            },
+            [a, b, c, d, e, f, g, h] => tokio::select! {
+                message = a.recv() => message,
+                message = b.recv() => message,
+                message = c.recv() => message,
+                message = d.recv() => message,
+                message = e.recv() => message,
+                message = f.recv() => message,
+                message = g.recv() => message,
+                message = h.recv() => message,
+            },
+            _ => unreachable!("the groups select over 2 and 8 channels"),
+        };
+        message.expect("a sender is there")
+    }
+}
+
+/// `mpsc::unbounded_channel`.
+pub struct Unbounded;
+
+impl AwaitingChannel for Unbounded {
+    const NAME: &'static str = Tokio::NAME;
+
+    type Tasks = Tokio;
+    type Sender = mpsc::UnboundedSender<u64>;
+    type Receiver = mpsc::UnboundedReceiver<u64>;
+
+    fn channel(_capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        mpsc::unbounded_channel()
+    }
+
+    async fn send(sender: &Self::Sender, message: u64) {
+        sender.send(message).expect("the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().await.expect("a sender is there")
+    }
+}
+
+pub struct Lock;
+
+impl AwaitingLock for Lock {
+    const NAME: &'static str = Tokio::NAME;
+
+    type Tasks = Tokio;
+    type Lock = Rc<Mutex<u64>>;
+    type Guard<'a> = MutexGuard<'a, u64>;
+
+    fn new(value: u64) -> Self::Lock {
+        Rc::new(Mutex::new(value))
+    }
+
+    async fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
+        lock.lock().await
     }
 }

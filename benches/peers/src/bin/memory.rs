@@ -1,55 +1,77 @@
-//! Prints what a task of a peer takes in memory: `memory PEER COUNT parked|unstarted`.
+//! Prints what tasks of a peer take in memory: `memory PEER COUNT parked|unstarted`, `memory PEER skynet`.
 //!
-//! One contender and one count to a process, since memory once used is rarely given back.
-//! The bodies keep nothing across the park. That flatters futures, which are as large as what they keep.
+//! One contender and one count to a process, since memory once used is rarely given back. skynet's is the
+//! peak. The other bodies keep nothing across the park: that flatters futures, which are as large as what
+//! they keep.
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use maypole_bench::adapters::task_peers;
-use maypole_bench::workload::{Held, TaskPeer};
+use maypole_bench::groups::skynet;
+use maypole_bench::workload::Held;
 
-const USAGE: &str = "usage: memory PEER COUNT parked|unstarted";
+const USAGE: &str = "usage: memory PEER COUNT parked|unstarted, or memory PEER skynet";
 
 static BEFORE: OnceLock<Memory> = OnceLock::new();
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (peer, count, held) = match parse(&arguments) {
-        Ok(parsed) => parsed,
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let printed = match words[..] {
+        [name, "skynet"] => print_peak(name),
+        [name, count, "parked"] => print_held(name, count, Held::Parked),
+        [name, count, "unstarted"] => print_held(name, count, Held::Unstarted),
+        _ => Err(USAGE.into()),
+    };
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    if let Some(reason) = peer.obstacle(count) {
-        println!("{} is skipped: {reason}", peer.name());
-        return ExitCode::SUCCESS;
     }
-    print!("{} {count} {}: ", peer.name(), arguments[2]);
-    let before = || _ = BEFORE.set(Memory::now());
-    peer.hold(count, held, before, print_growth)
 }
 
-fn parse(arguments: &[String]) -> Result<(Box<dyn TaskPeer>, usize, Held), String> {
-    let [name, count, held] = arguments else {
-        return Err(USAGE.into());
+fn print_held(name: &str, count: &str, held: Held) -> Result<(), String> {
+    let peer = named(name, task_peers(), |peer| peer.name())?;
+    let tasks = count.parse().map_err(|error| format!("{count}: {error}"))?;
+    if let Some(reason) = peer.obstacle(tasks) {
+        println!("{name} is skipped: {reason}");
+        return Ok(());
+    }
+    let state = if held == Held::Parked {
+        "parked"
+    } else {
+        "unstarted"
     };
-    let held = match held.as_str() {
-        "parked" => Held::Parked,
-        "unstarted" => Held::Unstarted,
-        _ => return Err(USAGE.into()),
-    };
-    let count = count.parse().map_err(|error| format!("{count}: {error}"))?;
-    let mut peers = task_peers();
-    let index = peers
-        .iter()
-        .position(|peer| peer.name() == name)
-        .ok_or_else(|| {
-            let names: Vec<_> = peers.iter().map(|peer| peer.name()).collect();
-            format!("no peer is called {name}; there are {}", names.join(", "))
-        })?;
-    Ok((peers.swap_remove(index), count, held))
+    print!("{name} {tasks} {state}: ");
+    let before = || _ = BEFORE.set(Memory::now());
+    peer.hold(tasks, held, before, print_growth)
+}
+
+fn print_peak(name: &str) -> Result<(), String> {
+    let peer = named(name, skynet::contenders(), |peer| peer.name())?;
+    if let Some(reason) = peer.obstacle(skynet::TASKS) {
+        println!("{name} is skipped: {reason}");
+        return Ok(());
+    }
+    let before = Memory::now();
+    peer.skynet();
+    let peak = Memory::now().peak.saturating_sub(before.resident) as f64 / 1e6;
+    println!("{name} skynet: {peak:.1} MB more at the peak");
+    Ok(())
+}
+
+fn named<P: ?Sized>(
+    name: &str,
+    peers: Vec<Box<P>>,
+    name_of: impl Fn(&P) -> &'static str,
+) -> Result<Box<P>, String> {
+    let names: Vec<_> = peers.iter().map(|peer| name_of(peer)).collect();
+    let missing = format!("no peer is called {name}; there are {}", names.join(", "));
+    let mut peers = peers.into_iter();
+    peers.find(|peer| name_of(peer) == name).ok_or(missing)
 }
 
 fn print_growth(count: usize) {
@@ -68,6 +90,8 @@ fn print_growth(count: usize) {
 /// What this process takes, in bytes.
 struct Memory {
     resident: usize,
+    /// The most that was ever resident.
+    peak: usize,
     page_tables: usize,
 }
 
@@ -82,6 +106,7 @@ impl Memory {
         };
         Self {
             resident: bytes("VmRSS:"),
+            peak: bytes("VmHWM:"),
             page_tables: bytes("VmPTE:"),
         }
     }

@@ -1,4 +1,6 @@
-//! Prints criterion's results as Markdown, one table a group, best first: `table [PART OF A GROUP'S NAME]`.
+//! Prints criterion's results as Markdown: `table [PART OF A GROUP'S NAME]`.
+//!
+//! First a summary, one line a group; then each group with all contenders, best first.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use serde_json::Value;
 type Contenders = BTreeMap<String, f64>;
 
 /// The order of the tables; other groups follow by name.
-const GROUPS: [&str; 13] = [
+const GROUPS: [&str; 27] = [
     "switch/1",
     "switch/2",
     "switch/1k",
@@ -24,29 +26,53 @@ const GROUPS: [&str; 13] = [
     "generator/create",
     "timers",
     "timeout",
+    "rendezvous",
+    "channel/1",
+    "channel/128",
+    "channel/unbounded",
+    "fanin",
+    "select/2",
+    "select/8",
+    "ring",
+    "commstime",
+    "commstime/1",
+    "skynet",
+    "mutex",
+    "mutex_handoff",
+    "explore",
 ];
+
+/// The bare coroutine, which the groups count in.
+const BARE: &str = "corosensei";
 
 fn main() {
     let part = env::args().nth(1).unwrap_or_default();
     let directory = target_directory().join("criterion");
-    let mut groups = BTreeMap::new();
-    collect(&directory, &mut groups);
-    if groups.is_empty() {
+    let mut results = BTreeMap::new();
+    collect(&directory, &mut results);
+    if results.is_empty() {
         eprintln!(
             "no results under {}: run `cargo bench -p maypole-bench`",
             directory.display()
         );
     }
-    let bare = groups
+    let bare = results
         .get("switch/1")
-        .and_then(|group| group.get("corosensei"))
+        .and_then(|group| group.get(BARE))
         .copied();
-    let mut names: Vec<&String> = groups.keys().filter(|name| name.contains(&part)).collect();
     let known = |name: &str| GROUPS.iter().position(|group| *group == name);
-    names.sort_by_key(|name| known(name).unwrap_or(GROUPS.len()));
-    for name in names {
-        print_group(name, &groups[name], bare);
-    }
+    let mut groups: Vec<Group> = results
+        .into_iter()
+        .filter(|(name, _)| name.contains(&part))
+        .map(|(name, contenders)| Group {
+            bare: contenders.get(BARE).copied().or(bare),
+            name,
+            contenders,
+        })
+        .collect();
+    groups.sort_by_key(|group| known(&group.name).unwrap_or(GROUPS.len()));
+    print_summary(&groups);
+    groups.iter().for_each(Group::print);
 }
 
 /// Where cargo puts its results: this package is two folders below the workspace.
@@ -85,27 +111,112 @@ fn read(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// `bare` is the bare coroutine's round trip, for groups that have no bare coroutine of their own.
-fn print_group(name: &str, contenders: &Contenders, bare: Option<f64>) {
-    let bare = contenders.get("corosensei").copied().or(bare);
-    let maypole = contenders.get("maypole").copied();
-    let mut ranking: Vec<_> = contenders.iter().collect();
-    ranking.sort_by(|left, right| left.1.total_cmp(right.1));
-    println!("### {name}\n");
-    println!("| contender | median ns | to the bare coroutine | to maypole |");
-    println!("|---|---:|---:|---:|");
-    for (contender, &median) in ranking {
-        let ratio = |base: Option<f64>| {
-            base.map_or_else(|| "-".to_owned(), |base| significant(median / base))
-        };
+struct Group {
+    name: String,
+    contenders: Contenders,
+    /// The bare coroutine at this work; where it has no part in it, its round trip.
+    bare: Option<f64>,
+}
+
+impl Group {
+    /// The fastest of the others.
+    fn best_peer(&self) -> Option<(&str, f64)> {
+        self.contenders
+            .iter()
+            .filter(|(contender, _)| self.is_peer(contender))
+            .map(|(contender, &median)| (contender.as_str(), median))
+            .min_by(|left, right| left.1.total_cmp(&right.1))
+    }
+
+    fn print(&self) {
+        let mut ranking: Vec<_> = self.contenders.iter().collect();
+        ranking.sort_by(|left, right| left.1.total_cmp(right.1));
+        println!("### {}\n", self.name);
         println!(
-            "| {contender} | {} | {} | {} |",
-            significant(median),
-            ratio(bare),
-            ratio(maypole)
+            "| contender | {} | to the bare coroutine | to the best peer |",
+            self.unit()
+        );
+        println!("|---|---:|---:|---:|");
+        for (contender, &median) in ranking {
+            println!(
+                "| {} | {} | {} | {} |",
+                self.label(contender),
+                self.figure(median),
+                ratio(median, self.bare),
+                ratio(median, self.best_peer().map(|best| best.1)),
+            );
+        }
+        println!();
+    }
+
+    /// Whether a contender is none of ours, nor a floor: a bare coroutine or a plain loop of std's.
+    fn is_peer(&self, contender: &str) -> bool {
+        let ours = contender.starts_with("maypole") || contender == "spawn_now";
+        let bare = contender == "generator" && self.name.starts_with("switch");
+        !ours && !bare && ![BARE, "std"].contains(&contender)
+    }
+
+    /// Of the medians.
+    fn unit(&self) -> &'static str {
+        match self.name.as_str() {
+            "skynet" => "ms",
+            "explore" => "schedules per second",
+            _ => "ns",
+        }
+    }
+
+    fn figure(&self, nanoseconds: f64) -> String {
+        match self.name.as_str() {
+            "skynet" => significant(nanoseconds / 1e6),
+            "explore" => significant(1e9 / nanoseconds),
+            _ => significant(nanoseconds),
+        }
+    }
+
+    /// The contender's name, and what it is if the name does not say so.
+    fn label(&self, contender: &str) -> String {
+        let what = match (contender, self.name.as_str()) {
+            ("crossbeam" | "std_threads", _) => "OS threads",
+            ("generator", group) if group.starts_with("switch") => "a bare coroutine",
+            ("flume", _) => "tasks of tokio",
+            ("smol", "rendezvous" | "commstime") => "flume's channel",
+            ("may", "channel/1" | "ring") => "no bound",
+            ("monoio", "mutex" | "mutex_handoff") => "semaphore",
+            ("glommio", "mutex" | "mutex_handoff") => "read-write lock",
+            _ => return contender.to_owned(),
+        };
+        format!("{contender} ({what})")
+    }
+}
+
+/// One line a group: maypole, and what it is to be compared with.
+fn print_summary(groups: &[Group]) {
+    println!("| group | maypole | to the bare coroutine | best peer | maypole to the best peer |");
+    println!("|---|---:|---:|---:|---:|");
+    for group in groups {
+        let Some(&maypole) = group.contenders.get("maypole") else {
+            continue;
+        };
+        let best = group.best_peer();
+        let best_figure = best.map_or_else(
+            || "-".to_owned(),
+            |(contender, median)| format!("{} {}", group.label(contender), group.figure(median)),
+        );
+        println!(
+            "| {}, {} | {} | {} | {best_figure} | {} |",
+            group.name,
+            group.unit(),
+            group.figure(maypole),
+            ratio(maypole, group.bare),
+            ratio(maypole, best.map(|best| best.1)),
         );
     }
     println!();
+}
+
+/// How much longer it takes than the base does.
+fn ratio(nanoseconds: f64, base: Option<f64>) -> String {
+    base.map_or_else(|| "-".to_owned(), |base| significant(nanoseconds / base))
 }
 
 /// As many digits as mean anything.

@@ -32,6 +32,6 @@ pub fn groups(criterion: &mut Criterion<Nanoseconds>) {
 
 fn contenders() -> Vec<Box<dyn TaskPeer>> {
     let mut contenders = task_peers();
-    contenders.push(Stackful::<MaypoleChildFirst>::boxed());
+    contenders.push(Stackful::<MaypoleChildFirst>::tasks());
     contenders
 }

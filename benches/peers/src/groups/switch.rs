@@ -69,7 +69,7 @@ fn at_least(yields: usize) -> usize {
     yields.max(10_000)
 }
 
-fn one_lap(tasks: usize, yields: usize) -> Yields {
+pub fn one_lap(tasks: usize, yields: usize) -> Yields {
     Yields {
         tasks,
         laps: 1,

@@ -28,7 +28,7 @@ pub fn groups(criterion: &mut Criterion<Nanoseconds>) {
 fn sleeps(criterion: &mut Criterion<Nanoseconds>) {
     let mut group = Group::new(criterion, "timers").few_samples();
     let mut peers = task_peers();
-    peers.push(Stackful::<MaypoleCoarse>::boxed());
+    peers.push(Stackful::<MaypoleCoarse>::tasks());
     for peer in peers {
         let lateness = RefCell::new(Vec::new());
         group.add_unless(peer.obstacle(TIMERS), peer.name(), |_| {

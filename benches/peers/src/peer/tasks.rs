@@ -1,4 +1,4 @@
-//! What a workload asks of a peer: in one form for tasks that block, in another for futures.
+//! What a workload asks of a peer's tasks.
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,6 +22,12 @@ pub trait Blocking: 'static {
     fn run<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> T;
     fn spawn<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Self::Handle<T>;
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T;
+
+    /// Lets the task go on by itself.
+    fn detach<T: Send + 'static>(handle: Self::Handle<T>) {
+        drop(handle);
+    }
+
     fn yield_now();
     /// Stops the task for good, or at least until some spurious wake.
     fn park();
@@ -49,6 +55,12 @@ pub trait Awaiting: 'static {
     fn run<F: Future<Output: 'static> + 'static>(main: F) -> F::Output;
     fn spawn<F: Future<Output: 'static> + 'static>(task: F) -> Self::Handle<F::Output>;
     fn join<T: 'static>(handle: Self::Handle<T>) -> impl Future<Output = T>;
+
+    /// Lets the task go on by itself.
+    fn detach<T: 'static>(handle: Self::Handle<T>) {
+        drop(handle);
+    }
+
     fn yield_now() -> impl Future<Output = ()>;
     fn sleep(duration: Duration) -> impl Future<Output = ()>;
     /// Arms a timeout, yields once, cancels the timeout.

@@ -1,7 +1,4 @@
-//! The work itself, written once and expanded twice: for tasks that block and for futures.
-//!
-//! In the bodies `task!` makes a task (a closure or an async block) and `wait!` waits for a call (which
-//! is nothing, or `.await`). Both expansions implement [`TaskPeer`], which is all that the groups see.
+//! What tasks do without channels or locks: yield, spawn, join, sleep.
 
 use std::hint::black_box;
 use std::marker::PhantomData;
@@ -9,6 +6,7 @@ use std::mem::forget;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::{Stackful, Stackless};
 use crate::measure::{cpu_time, laps_between, per_operation};
 use crate::peer::{Awaiting, Blocking};
 
@@ -54,26 +52,14 @@ pub trait TaskPeer {
     fn hold(&self, count: usize, held: Held, before: fn(), after: fn(usize)) -> !;
 }
 
-/// A [`Blocking`] peer as a [`TaskPeer`].
-pub struct Stackful<P>(PhantomData<P>);
-
-/// An [`Awaiting`] peer as a [`TaskPeer`].
-pub struct Stackless<P>(PhantomData<P>);
-
-impl<P> Stackful<P> {
-    pub fn boxed() -> Box<dyn TaskPeer>
-    where
-        P: Blocking,
-    {
+impl<P: Blocking> Stackful<P> {
+    pub fn tasks() -> Box<dyn TaskPeer> {
         Box::new(Self(PhantomData))
     }
 }
 
-impl<P> Stackless<P> {
-    pub fn boxed() -> Box<dyn TaskPeer>
-    where
-        P: Awaiting,
-    {
+impl<P: Awaiting> Stackless<P> {
+    pub fn tasks() -> Box<dyn TaskPeer> {
         Box::new(Self(PhantomData))
     }
 }
@@ -218,30 +204,6 @@ macro_rules! workloads {
             }
             laps_between(&stamps, tasks * rounds)
         }))
-    };
-}
-
-macro_rules! closure {
-    ($body:block) => {
-        move || $body
-    };
-}
-
-macro_rules! future {
-    ($body:block) => {
-        async move { $body }
-    };
-}
-
-macro_rules! blocking {
-    ($call:expr) => {
-        $call
-    };
-}
-
-macro_rules! awaited {
-    ($call:expr) => {
-        $call.await
     };
 }
 

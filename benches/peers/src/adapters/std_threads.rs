@@ -1,0 +1,117 @@
+//! OS threads with std's channels and lock.
+//!
+//! Pinned to one core with everything else, a switch is the system's.
+
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::peer::{Blocking, BlockingChannel, BlockingLock};
+
+/// Tasks that are OS threads.
+pub struct StdThreads;
+
+/// More than this are beyond what an OS is made for.
+const MOST: usize = 10_000;
+
+impl Blocking for StdThreads {
+    const NAME: &'static str = "std_threads";
+
+    type Handle<T: Send + 'static> = JoinHandle<T>;
+
+    fn obstacle(tasks: usize) -> Option<String> {
+        (tasks > MOST).then(|| format!("{tasks} tasks would be as many OS threads"))
+    }
+
+    fn run<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> T {
+        main()
+    }
+
+    fn spawn<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        thread::spawn(task)
+    }
+
+    fn join<T: Send + 'static>(handle: JoinHandle<T>) -> T {
+        handle.join().expect("no task of a workload panics")
+    }
+
+    fn yield_now() {
+        thread::yield_now();
+    }
+
+    fn park() {
+        thread::park();
+    }
+
+    fn sleep(duration: Duration) {
+        thread::sleep(duration);
+    }
+
+    fn yield_within(_limit: Duration) {
+        unreachable!("OS threads are compared by their channels and locks alone");
+    }
+}
+
+/// `mpsc::sync_channel`, of any capacity.
+pub struct Bounded;
+
+impl BlockingChannel for Bounded {
+    const NAME: &'static str = StdThreads::NAME;
+
+    type Tasks = StdThreads;
+    type Sender = mpsc::SyncSender<u64>;
+    type Receiver = mpsc::Receiver<u64>;
+
+    fn channel(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        mpsc::sync_channel(capacity.expect("this kind is bounded"))
+    }
+
+    fn send(sender: &Self::Sender, message: u64) {
+        sender.send(message).expect("the receiver is there");
+    }
+
+    fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().expect("a sender is there")
+    }
+}
+
+/// `mpsc::channel`.
+pub struct Unbounded;
+
+impl BlockingChannel for Unbounded {
+    const NAME: &'static str = StdThreads::NAME;
+
+    type Tasks = StdThreads;
+    type Sender = mpsc::Sender<u64>;
+    type Receiver = mpsc::Receiver<u64>;
+
+    fn channel(_capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        mpsc::channel()
+    }
+
+    fn send(sender: &Self::Sender, message: u64) {
+        sender.send(message).expect("the receiver is there");
+    }
+
+    fn receive(receiver: &mut Self::Receiver) -> u64 {
+        receiver.recv().expect("a sender is there")
+    }
+}
+
+pub struct Lock;
+
+impl BlockingLock for Lock {
+    const NAME: &'static str = StdThreads::NAME;
+
+    type Tasks = StdThreads;
+    type Lock = Arc<Mutex<u64>>;
+    type Guard<'a> = MutexGuard<'a, u64>;
+
+    fn new(value: u64) -> Self::Lock {
+        Arc::new(Mutex::new(value))
+    }
+
+    fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
+        lock.lock().expect("no task of a workload panics")
+    }
+}

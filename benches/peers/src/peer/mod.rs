@@ -1,0 +1,11 @@
+//! What a workload asks of a peer: in one form for tasks that block, in another for futures.
+
+mod channel;
+mod explore;
+mod lock;
+mod tasks;
+
+pub use channel::{AwaitingChannel, AwaitingSelect, BlockingChannel, BlockingSelect};
+pub use explore::Explored;
+pub use lock::{AwaitingLock, BlockingLock};
+pub use tasks::{Awaiting, Blocking};

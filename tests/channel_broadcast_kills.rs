@@ -1,0 +1,511 @@
+//! Broadcasts in bad company: messages whose `Clone` or `Drop` parks, panics or comes back to the
+//! broadcast, and tasks that are killed at any step.
+use maypole::channel::broadcast::{self, broadcast};
+use maypole::channel::{RecvError, SendError, TryRecvError, never, select};
+use maypole::explore::{Explorer, Switches, any};
+use maypole::task::Killed;
+use maypole::{Builder, Clock, run, scope, sleep, spawn, time, yield_now};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn in_virtual_time<T>(main: impl FnOnce() -> T) -> T {
+    let run = Builder::new().clock(Clock::Virtual).run(main);
+    run.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A message with a number, and with what it does when it is cloned or dropped.
+struct Message {
+    number: u32,
+    acts: Rc<Acts>,
+}
+
+#[derive(Default)]
+struct Acts {
+    clones: Cell<usize>,
+    dropped: RefCell<Vec<u32>>,
+    on_clone: RefCell<Option<Rc<dyn Fn(u32)>>>,
+    on_drop: RefCell<Option<Rc<dyn Fn(u32)>>>,
+}
+
+impl Acts {
+    fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    fn message(self: &Rc<Self>, number: u32) -> Message {
+        let acts = self.clone();
+        Message { number, acts }
+    }
+
+    fn on_clone(&self, act: impl Fn(u32) + 'static) {
+        self.on_clone.replace(Some(Rc::new(act)));
+    }
+
+    fn on_drop(&self, act: impl Fn(u32) + 'static) {
+        self.on_drop.replace(Some(Rc::new(act)));
+    }
+
+    fn rest(&self) {
+        self.on_clone.take();
+        self.on_drop.take();
+    }
+}
+
+impl Clone for Message {
+    fn clone(&self) -> Self {
+        self.acts.clones.set(self.acts.clones.get() + 1);
+        let act = self.acts.on_clone.borrow().clone();
+        if let Some(act) = act {
+            act(self.number);
+        }
+        self.acts.message(self.number)
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        self.acts.dropped.borrow_mut().push(self.number);
+        let act = self.acts.on_drop.borrow().clone();
+        if let Some(act) = act {
+            act(self.number);
+        }
+    }
+}
+
+/// The number of a message that was received.
+fn number<E>(received: Result<Message, E>) -> Result<u32, E> {
+    received.map(|message| message.number)
+}
+
+fn drain(receiver: &broadcast::Receiver<Message>) -> Vec<u32> {
+    receiver.try_iter().map(|message| message.number).collect()
+}
+
+// ── clones ───────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn the_last_to_receive_gets_the_original() {
+    let acts = Acts::new();
+    for receivers in 1..=3 {
+        let (sender, receiver) = broadcast(1);
+        let others: Vec<_> = (1..receivers).map(|_| sender.subscribe()).collect();
+        sender.send(acts.message(1)).unwrap();
+        drain(&receiver);
+        others.iter().for_each(|receiver| drop(drain(receiver)));
+        assert_eq!(acts.clones.take(), receivers - 1);
+    }
+}
+
+#[test]
+fn a_receiver_that_leaves_needs_no_clone() {
+    let acts = Acts::new();
+    let (sender, receiver) = broadcast(1);
+    let other = sender.subscribe();
+    sender.send(acts.message(1)).unwrap();
+    drop(other);
+    assert_eq!(number(receiver.recv()), Ok(1));
+    assert_eq!(acts.clones.get(), 0);
+}
+
+#[test]
+fn a_clone_may_come_back_to_the_broadcast_and_yield() {
+    run(|| {
+        let acts = Acts::new();
+        let (sender, first) = broadcast(3);
+        let second = Rc::new(sender.subscribe());
+        sender.send(acts.message(1)).unwrap();
+        sender.send(acts.message(2)).unwrap();
+        let (theirs, again, inner) = (sender.clone(), second.clone(), acts.clone());
+        acts.on_clone(move |number| {
+            inner.rest();
+            assert_eq!((number, theirs.len(), again.len()), (1, 2, 2));
+            assert_eq!(drain(&(*again).clone()), [1, 2]);
+            assert_eq!(drain(&theirs.subscribe()), []);
+            theirs.try_send(inner.message(3)).expect("there is room");
+            yield_now();
+            theirs.try_send(inner.message(4)).unwrap_err();
+            drop((*again).clone());
+        });
+        assert_eq!(number(first.recv()), Ok(1));
+        assert_eq!(drain(&first), [2, 3]);
+        assert_eq!(drain(&second), [1, 2, 3]);
+    });
+}
+
+#[test]
+fn others_receive_while_a_clone_is_made() {
+    in_virtual_time(|| {
+        let acts = Acts::new();
+        let (sender, slow) = broadcast(1);
+        let fast = sender.subscribe();
+        sender.send(acts.message(1)).unwrap();
+        acts.on_clone(|_| sleep(SECOND));
+        let began = time::now();
+        let child = spawn(move || number(slow.recv()));
+        yield_now();
+        assert_eq!(number(fast.recv()), Ok(1));
+        sender.send(acts.message(2)).unwrap();
+        assert!(time::now() < began + 3 * SECOND);
+        assert_eq!(child.join().unwrap(), Ok(1));
+    });
+}
+
+#[test]
+fn a_clone_that_panics_leaves_the_message_to_be_received() {
+    let acts = Acts::new();
+    let (sender, receiver) = broadcast(1);
+    let _other = sender.subscribe();
+    sender.send(acts.message(1)).unwrap();
+    acts.on_clone(|_| panic!("not now"));
+    for receive in [
+        &(|| drop(receiver.recv())) as &dyn Fn(),
+        &|| drop(receiver.try_recv()),
+        &|| {
+            select! {
+                recv(receiver) -> message => drop(message),
+                recv(never::<u8>()) -> _ => unreachable!(),
+            }
+        },
+    ] {
+        assert!(catch_unwind(AssertUnwindSafe(receive)).is_err());
+        assert_eq!(receiver.len(), 1);
+    }
+    acts.rest();
+    assert_eq!(drain(&receiver), [1]);
+}
+
+#[test]
+fn a_message_whose_receive_was_killed_in_its_clone_is_left_to_the_others() {
+    in_virtual_time(|| {
+        let acts = Acts::new();
+        let (sender, receiver) = broadcast(2);
+        let (receiver, other) = (Rc::new(receiver), sender.subscribe());
+        acts.on_clone(|_| sleep(SECOND));
+        let children = [(); 2].map(|()| {
+            let receiver = receiver.clone();
+            spawn(move || number(receiver.recv()))
+        });
+        yield_now();
+        sender.send(acts.message(1)).unwrap();
+        yield_now();
+        assert_eq!(drain(&receiver), [], "the first has taken it and clones it");
+        children[0].kill("too slow");
+        let [killed, waited] = children;
+        assert!(killed.join().unwrap_err().is_killed());
+        acts.rest();
+        assert_eq!(waited.join().unwrap(), Ok(1));
+        assert_eq!(drain(&other), [1]);
+        assert_eq!(acts.dropped.borrow().len(), acts.clones.get());
+    });
+}
+
+#[test]
+fn what_comes_back_from_clones_is_received_in_the_order_of_sending() {
+    in_virtual_time(|| {
+        for first_back in [0, 1] {
+            let acts = Acts::new();
+            let (sender, receiver) = broadcast(4);
+            let (receiver, other) = (Rc::new(receiver), sender.subscribe());
+            (1..=3).for_each(|n| sender.send(acts.message(n)).unwrap());
+            acts.on_clone(|_| sleep(SECOND));
+            let children = [(); 2].map(|()| {
+                let receiver = receiver.clone();
+                spawn(move || number(receiver.recv()))
+            });
+            yield_now();
+            for n in [first_back, 1 - first_back] {
+                children[n].kill("too slow");
+                yield_now();
+            }
+            acts.rest();
+            let clone = (*receiver).clone();
+            assert_eq!(drain(&receiver), [1, 2, 3]);
+            assert_eq!(drain(&clone), [1, 2, 3]);
+            assert_eq!(drain(&other), [1, 2, 3]);
+        }
+    });
+}
+
+#[test]
+fn a_timeout_in_a_clone_leaves_the_message() {
+    in_virtual_time(|| {
+        let acts = Acts::new();
+        let (sender, receiver) = broadcast(1);
+        let _other = sender.subscribe();
+        sender.send(acts.message(1)).unwrap();
+        acts.on_clone(|_| sleep(2 * SECOND));
+        assert!(time::timeout(SECOND, || drop(receiver.recv())).is_err());
+        acts.rest();
+        assert_eq!(drain(&receiver), [1]);
+    });
+}
+
+// ── drops ────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn what_nobody_else_has_to_receive_is_dropped_in_order_with_the_receiver() {
+    let acts = Acts::new();
+    let (sender, slow) = broadcast(4);
+    let fast = sender.subscribe();
+    (1..=3).for_each(|n| sender.send(acts.message(n)).unwrap());
+    drain(&fast);
+    acts.dropped.take();
+    let late = sender.subscribe();
+    sender.send(acts.message(4)).unwrap();
+    drop(slow);
+    assert_eq!(acts.dropped.take(), [1, 2, 3]);
+    drop(late);
+    assert_eq!(acts.dropped.take(), []);
+    drop(fast);
+    assert_eq!(acts.dropped.take(), [4]);
+}
+
+#[test]
+fn after_a_drop_that_panics_the_other_messages_are_left_alone() {
+    let acts = Acts::new();
+    let (sender, receiver) = broadcast(3);
+    (1..=3).for_each(|n| sender.send(acts.message(n)).unwrap());
+    acts.on_drop(|_| panic!("first drop"));
+    let payload = catch_unwind(AssertUnwindSafe(|| drop(receiver))).unwrap_err();
+    assert_eq!(payload.downcast_ref(), Some(&"first drop"));
+    acts.rest();
+    assert_eq!(acts.dropped.take(), [1]);
+    let receiver = sender.subscribe();
+    sender.send(acts.message(4)).unwrap();
+    assert_eq!(drain(&receiver), [4]);
+}
+
+#[test]
+fn a_message_may_send_into_its_own_broadcast_when_it_is_dropped() {
+    let acts = Acts::new();
+    let (sender, slow) = broadcast(2);
+    sender.send(acts.message(1)).unwrap();
+    let fast = sender.subscribe();
+    let (theirs, inner) = (sender.clone(), acts.clone());
+    acts.on_drop(move |number| {
+        inner.rest();
+        theirs.send(inner.message(10 + number)).unwrap();
+        drop(theirs.subscribe());
+    });
+    drop(slow);
+    assert_eq!(drain(&fast), [11]);
+}
+
+// ── kills ────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn a_killed_sender_withdraws_its_message() {
+    run(|| {
+        let acts = Acts::new();
+        let (sender, receiver) = broadcast(1);
+        sender.send(acts.message(1)).unwrap();
+        let (theirs, message) = (sender.clone(), acts.message(2));
+        let child = spawn(move || theirs.send(message));
+        yield_now();
+        assert_eq!(child.kill("not needed"), Killed::Parked);
+        assert!(child.join().unwrap_err().is_killed());
+        assert_eq!(acts.dropped.take(), [2]);
+        assert_eq!(drain(&receiver), [1]);
+    });
+}
+
+#[test]
+fn a_sender_that_was_woken_has_sent_though_it_is_killed() {
+    run(|| {
+        let acts = Acts::new();
+        let (sender, receiver) = broadcast(1);
+        sender.send(acts.message(1)).unwrap();
+        let (message, sent) = (acts.message(2), Rc::new(Cell::new(false)));
+        let theirs = sent.clone();
+        let child = spawn(move || {
+            theirs.set(sender.send(message).is_ok());
+            yield_now();
+            unreachable!("the kill comes at the next park");
+        });
+        yield_now();
+        assert_eq!(number(receiver.recv()), Ok(1));
+        assert_eq!(child.kill("too late"), Killed::Ready);
+        assert!(child.join().unwrap_err().is_killed());
+        assert!(sent.get());
+        assert_eq!(number(receiver.recv()), Ok(2));
+        assert_eq!(number(receiver.recv()), Err(RecvError));
+    });
+}
+
+#[test]
+fn a_receiver_that_was_woken_keeps_its_message_though_it_is_killed() {
+    run(|| {
+        let (sender, receiver) = broadcast(1);
+        let got = Rc::new(Cell::new(None));
+        let theirs = got.clone();
+        let child = spawn(move || {
+            theirs.set(Some(receiver.recv()));
+            yield_now();
+            unreachable!("the kill comes at the next park");
+        });
+        yield_now();
+        sender.send(7).unwrap();
+        assert_eq!(child.kill("too late"), Killed::Ready);
+        assert!(child.join().unwrap_err().is_killed());
+        assert_eq!(got.get(), Some(Ok(7)));
+    });
+}
+
+#[test]
+fn a_slow_receiver_that_is_killed_lets_the_sender_go_on() {
+    run(|| {
+        let (sender, slow) = broadcast(1);
+        let fast = sender.subscribe();
+        let sleeper = spawn(move || {
+            maypole::task::park();
+            slow.recv()
+        });
+        let sends = spawn(move || (1..=2).try_for_each(|n| sender.send(n)));
+        yield_now();
+        assert_eq!(fast.recv(), Ok(1));
+        assert_eq!(fast.try_recv(), Err(TryRecvError::Empty));
+        sleeper.kill("too slow");
+        assert_eq!(fast.recv(), Ok(2));
+        assert_eq!(sends.join().unwrap(), Ok::<(), SendError<_>>(()));
+    });
+}
+
+// ── every step ───────────────────────────────────────────────────────────────────────────────
+
+/// What the tasks of one run saw.
+#[derive(Default)]
+struct Story {
+    /// The messages that senders began to send, and how that ended: `None` by a kill.
+    sent: RefCell<Vec<(u32, Option<bool>)>>,
+    received: [RefCell<Vec<u32>>; 2],
+    /// Whether this receiver came to the end.
+    ended: [Cell<bool>; 2],
+}
+
+impl Story {
+    fn send(&self, sender: &broadcast::Sender<Message>, message: Message, by_select: bool) {
+        let number = message.number;
+        let index = self.sent.borrow().len();
+        self.sent.borrow_mut().push((number, None));
+        let sent = match by_select {
+            true => select! {
+                send(sender, message) -> sent => sent,
+                recv(never::<u8>()) -> _ => unreachable!(),
+            },
+            false => sender.send(message),
+        };
+        self.sent.borrow_mut()[index].1 = Some(sent.is_ok());
+    }
+
+    fn receive(&self, which: usize, receiver: &broadcast::Receiver<Message>) {
+        loop {
+            let message = match which {
+                0 => receiver.recv(),
+                _ => select! {
+                    recv(receiver) -> message => message,
+                    recv(never::<u8>()) -> _ => unreachable!(),
+                },
+            };
+            match number(message) {
+                Ok(number) => self.received[which].borrow_mut().push(number),
+                Err(RecvError) => break,
+            }
+        }
+        self.ended[which].set(true);
+    }
+
+    /// Nothing is lost, doubled or out of order, and what did not succeed did not happen.
+    fn check(&self, place: &str) {
+        let [first, second] = &self.received;
+        let (first, second) = (&*first.borrow(), &*second.borrow());
+        let common = first.len().min(second.len());
+        assert_eq!(first[..common], second[..common], "{place}");
+        for (received, ended) in [first, second].into_iter().zip(&self.ended) {
+            for &(number, sent) in &*self.sent.borrow() {
+                let times = received.iter().filter(|&&n| n == number).count();
+                let at_least = usize::from(ended.get() && sent == Some(true));
+                let at_most = usize::from(sent == Some(true));
+                assert!(
+                    (at_least..=at_most).contains(&times),
+                    "message {number} ({sent:?}) came {times} times: {place}"
+                );
+            }
+        }
+    }
+}
+
+/// Two senders and two receivers, one of each by a select; `victim` is killed once `wait` is over.
+fn everybody(
+    capacity: usize,
+    messages: u32,
+    victim: usize,
+    wait: &dyn Fn(),
+    place: &str,
+) -> Killed {
+    let (acts, story) = (Acts::new(), Story::default());
+    let killed = scope(|s| {
+        let (acts, story) = (&acts, &story);
+        let (sender, first) = broadcast(capacity);
+        let second = sender.subscribe();
+        let other = sender.clone();
+        let send = move |sender: broadcast::Sender<Message>, from: u32, by_select: bool| {
+            for n in 0..messages {
+                story.send(&sender, acts.message(10 * from + n), by_select);
+            }
+        };
+        let tasks = [
+            s.spawn(move || story.receive(0, &first)),
+            s.spawn(move || story.receive(1, &second)),
+            s.spawn(move || send(sender, 1, false)),
+            s.spawn(move || send(other, 2, true)),
+        ];
+        wait();
+        let killed = tasks[victim].kill("at this step");
+        drop(tasks.map(|task| task.join()));
+        killed
+    });
+    story.check(place);
+    let made = story.sent.borrow().len() + acts.clones.get();
+    assert_eq!(acts.dropped.borrow().len(), made, "{place}");
+    killed
+}
+
+#[test]
+fn a_kill_at_any_step_loses_no_message_and_doubles_none() {
+    let mut met = Vec::new();
+    for capacity in [1, 2] {
+        for seed in 0..30 {
+            for (victim, turns) in (0..4).flat_map(|v| (0..14).map(move |turns| (v, turns))) {
+                let place = format!("capacity {capacity}, seed {seed}, {victim}, {turns} turns");
+                let wait = || (0..turns).for_each(|_| yield_now());
+                let program = || everybody(capacity, 3, victim, &wait, &place);
+                let run = Builder::new().seed(seed).run(program);
+                met.push(run.unwrap_or_else(|error| panic!("{place}: {error}")));
+            }
+        }
+    }
+    for place in [
+        Killed::BeforeStart,
+        Killed::Parked,
+        Killed::Ready,
+        Killed::Finished,
+    ] {
+        assert!(met.contains(&place), "no kill met its victim {place:?}");
+    }
+}
+
+#[test]
+fn under_every_schedule_a_kill_loses_no_message_and_doubles_none() {
+    for switches in [Switches::Parking, Switches::Everywhere] {
+        let explorer = Explorer::new().switches(switches);
+        let outcome = explorer.schedules(8_000).check(|| {
+            everybody(1, 1, any(4), &yield_now, "in this schedule");
+        });
+        assert!(outcome.failure.is_none(), "{outcome}");
+        eprintln!("{outcome}");
+    }
+}
