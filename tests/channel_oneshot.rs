@@ -1,5 +1,6 @@
 //! The channel of one message: it arrives once or comes back, whoever dies meanwhile.
 use maypole::channel::{RecvError, RecvTimeoutError, TryRecvError, oneshot, select, unbounded};
+use maypole::explore::{Explorer, Switches, any};
 use maypole::task::Killed;
 use maypole::{Builder, Clock, RunError, run, scope, sleep, spawn, time, yield_now};
 use std::cell::Cell;
@@ -405,55 +406,45 @@ impl Story {
     }
 }
 
-/// A sender, and a receiver that waits first in a select and then alone, in one order of turns,
-/// with task `victim` killed when `main` has had so many; tells where the kill met it.
-fn exchange(seed: u64, victim: usize, turns: usize) -> Killed {
+/// A sender, and a receiver that waits first in a select and then alone; `victim` is killed once
+/// `wait` is over.
+fn exchange(victim: usize, wait: &dyn Fn(), place: &str) -> Killed {
     let census = Census::default();
     let story = Cell::new(Story {
         sent: None,
         received: None,
     });
-    let (census, story) = (&census, &story);
-    let program = || {
+    let killed = scope(|s| {
+        let (census, story) = (&census, &story);
         let (sender, receiver) = oneshot();
-        scope(|s| {
-            let tasks = [
-                s.spawn(move || {
-                    (0..3).for_each(|_| yield_now());
-                    let sent = Some(sender.send(census.message()).is_ok());
-                    story.set(Story {
-                        sent,
-                        ..story.get()
-                    });
-                    yield_now();
-                }),
-                s.spawn(move || {
-                    let (first, other) = unbounded();
-                    spawn(move || {
-                        yield_now();
-                        first.send(())
-                    });
-                    let received = select! {
-                        recv(receiver) -> message => message,
-                        recv(other) -> _ => receiver.recv(),
-                    };
-                    let received = Some(received.is_ok());
-                    story.set(Story {
-                        received,
-                        ..story.get()
-                    });
-                    yield_now();
-                }),
-            ];
-            (0..turns).for_each(|_| yield_now());
-            let killed = tasks[victim].kill("at this step");
-            drop(tasks.map(|task| task.join()));
-            killed
-        })
-    };
-    let run = Builder::new().clock(Clock::Virtual).seed(seed).run(program);
-    let killed = run.unwrap_or_else(|error| panic!("{error}"));
-    let place = format!("seed {seed}, victim {victim}, {turns} turns");
+        let tasks = [
+            s.spawn(move || {
+                yield_now();
+                let sent = Some(sender.send(census.message()).is_ok());
+                story.set(Story {
+                    sent,
+                    ..story.get()
+                });
+            }),
+            s.spawn(move || {
+                let (first, other) = unbounded();
+                spawn(move || first.send(()));
+                let received = select! {
+                    recv(receiver) -> message => message,
+                    recv(other) -> _ => receiver.recv(),
+                };
+                let received = Some(received.is_ok());
+                story.set(Story {
+                    received,
+                    ..story.get()
+                });
+            }),
+        ];
+        wait();
+        let killed = tasks[victim].kill("at this step");
+        drop(tasks.map(|task| task.join()));
+        killed
+    });
     assert_eq!(census.alive(), 0, "{place}");
     assert!(story.get().holds(), "{:?}: {place}", story.get());
     killed
@@ -463,8 +454,12 @@ fn exchange(seed: u64, victim: usize, turns: usize) -> Killed {
 fn a_kill_at_any_step_loses_no_message_and_doubles_none() {
     let mut met = Vec::new();
     for seed in 0..40 {
-        for turns in 0..12 {
-            met.extend([0, 1].map(|victim| exchange(seed, victim, turns)));
+        for (victim, turns) in (0..2).flat_map(|v| (0..6).map(move |turns| (v, turns))) {
+            let place = format!("seed {seed}, victim {victim}, {turns} turns");
+            let wait = || (0..turns).for_each(|_| yield_now());
+            let program = || exchange(victim, &wait, &place);
+            let run = Builder::new().seed(seed).run(program);
+            met.push(run.unwrap_or_else(|error| panic!("{place}: {error}")));
         }
     }
     for place in [
@@ -474,5 +469,19 @@ fn a_kill_at_any_step_loses_no_message_and_doubles_none() {
         Killed::Finished,
     ] {
         assert!(met.contains(&place), "no kill met its victim {place:?}");
+    }
+}
+
+#[test]
+fn under_every_schedule_a_kill_loses_no_message_and_doubles_none() {
+    for switches in [Switches::Parking, Switches::Everywhere] {
+        let explorer = Explorer::new().switches(switches).forced(1);
+        let outcome = explorer.check(|| {
+            exchange(any(2), &yield_now, "in this schedule");
+        });
+        assert!(
+            outcome.failure.is_none() && outcome.forced == Some(1),
+            "{outcome}"
+        );
     }
 }

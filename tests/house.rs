@@ -193,6 +193,20 @@ fn every_unsafe_says_why_it_is_sound() {
     );
 }
 
+#[test]
+fn nobody_keeps_a_glimpse_of_the_scheduler() {
+    only_in(
+        &["glimpse", "Glimpse", ".show("],
+        &["coroutine/current.rs", "scheduler/door.rs"],
+        "a glimpse of what is current is shown at once, by with_scheduler alone",
+        "call with_scheduler or with_kernel",
+    );
+    let sources = sources();
+    let door = sources.iter().find(|source| source.path == "scheduler/door.rs");
+    let shown = door.expect("there is a door").places(".show(").len();
+    assert_eq!(shown, 1, "with_scheduler alone shows a glimpse");
+}
+
 // ── doors ────────────────────────────────────────────────────────────────────────────────────
 
 #[test]

@@ -24,7 +24,10 @@ fn a_barrier_for_one_or_none_needs_no_run() {
         assert!(barrier.wait().is_leader() && barrier.wait().is_leader());
     }
     let message = message_of(|| drop(Barrier::new(2).wait()));
-    assert!(message.contains("Barrier") && message.contains("maypole::run"), "{message}");
+    assert!(
+        message.contains("Barrier") && message.contains("maypole::run"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -39,7 +39,10 @@ fn waking_nobody_needs_no_run() {
 fn waiting_outside_of_a_run_panics_by_name_and_unlocks() {
     let pair = pair();
     let message = message_of(|| drop(pair.1.wait(pair.0.lock())));
-    assert!(message.contains("Condvar") && message.contains("maypole::run"), "{message}");
+    assert!(
+        message.contains("Condvar") && message.contains("maypole::run"),
+        "{message}"
+    );
     assert!(pair.0.try_lock().is_some());
 }
 
@@ -200,7 +203,13 @@ fn the_timeout_of_a_condition_is_for_all_waits_together() {
             looks < 3
         };
         let ever = Duration::from_millis(u64::MAX);
-        assert!(!pair.1.wait_timeout_while(pair.0.lock(), ever, condition).1.timed_out());
+        assert!(
+            !pair
+                .1
+                .wait_timeout_while(pair.0.lock(), ever, condition)
+                .1
+                .timed_out()
+        );
         waker.kill("enough");
     });
 }
@@ -214,7 +223,9 @@ fn a_condition_that_has_come_true_at_the_deadline_is_no_time_out() {
             sleep(ms(5));
             *theirs.0.lock() = 1; // and wakes nobody
         });
-        let (guard, result) = pair.1.wait_timeout_while(pair.0.lock(), ms(10), |v| *v == 0);
+        let (guard, result) = pair
+            .1
+            .wait_timeout_while(pair.0.lock(), ms(10), |v| *v == 0);
         assert_eq!((*guard, result.timed_out()), (1, false));
         writer.join().unwrap();
     });

@@ -32,7 +32,10 @@ fn an_event_that_is_set_needs_no_run() {
     event.clear();
     assert_eq!(format!("{event:?}"), "Event { set: false, .. }");
     let message = message_of(|| event.wait());
-    assert!(message.contains("Event") && message.contains("maypole::run"), "{message}");
+    assert!(
+        message.contains("Event") && message.contains("maypole::run"),
+        "{message}"
+    );
 }
 
 #[test]

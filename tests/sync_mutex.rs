@@ -340,6 +340,24 @@ fn a_task_that_locks_twice_panics_with_both_places() {
 }
 
 #[test]
+fn a_task_that_was_handed_the_lock_is_its_owner() {
+    run(|| {
+        let mutex = Rc::new(Mutex::new(0));
+        let guard = mutex.lock();
+        let theirs = mutex.clone();
+        let next = spawn(move || {
+            let (before, _guard) = (line!(), theirs.lock());
+            let message = message_of(|| theirs.lock());
+            let place = format!("{}:{before}:", file!());
+            assert!(message.contains(&place), "{place} is not in: {message}");
+        });
+        yield_now();
+        drop(guard);
+        next.join().unwrap();
+    });
+}
+
+#[test]
 fn a_mutex_without_a_name_is_told_by_its_place() {
     run(|| {
         let (made, mutex) = (line!(), Mutex::new(0));
@@ -431,7 +449,42 @@ fn a_forgotten_guard_locks_for_ever_and_the_deadlock_names_the_mutex() {
     let Err(RunError::Deadlock(report)) = stuck else {
         panic!("nobody can unlock it");
     };
-    assert!(report.to_string().contains("'lost'"), "{report}");
+    // Its owner has ended, so nobody is known to hold it.
+    let report = report.to_string();
+    assert!(report.contains("Mutex 'lost'"), "{report}");
+    assert!(!report.contains("held by"), "{report}");
+}
+
+#[test]
+fn the_deadlock_of_two_that_lock_crosswise_names_both_and_what_they_hold() {
+    let stuck = Builder::new().run(|| {
+        let forks = [0, 1].map(|n| Mutex::named(format!("fork {n}"), ()));
+        scope(|s| {
+            for n in 0..2 {
+                let forks = &forks;
+                let philosopher = maypole::task::Builder::new().name(format!("phil-{n}"));
+                let dines = move || {
+                    let _left = forks[n].lock();
+                    yield_now();
+                    let _right = forks[1 - n].lock();
+                };
+                philosopher.spawn_scoped(s, dines).unwrap();
+            }
+        });
+    });
+    let Err(RunError::Deadlock(report)) = stuck else {
+        panic!("they wait for each other");
+    };
+    let report = report.to_string();
+    for part in [
+        "Mutex 'fork 0'",
+        "Mutex 'fork 1'",
+        "phil-0",
+        "phil-1",
+        "held by",
+    ] {
+        assert!(report.contains(part), "{part} is not in: {report}");
+    }
 }
 
 #[test]

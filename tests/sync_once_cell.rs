@@ -208,7 +208,9 @@ fn a_cell_that_needs_itself_panics_with_both_places() {
             let place = format!("{}:{line}:", file!());
             assert!(message.contains(&place), "{place} is not in: {message}");
         }
-        assert!(unwinds(|| *cell.get_or_init(|| cell.set(1).map_or(1, |()| 2))));
+        assert!(unwinds(
+            || *cell.get_or_init(|| cell.set(1).map_or(1, |()| 2))
+        ));
         // Nothing of it is left.
         assert_eq!(*cell.get_or_init(|| 2), 2);
     });

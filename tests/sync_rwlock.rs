@@ -50,7 +50,10 @@ fn waiting_outside_of_a_run_panics_by_name() {
     let lock = RwLock::new(0);
     let _reader = lock.read();
     let message = message_of(|| lock.write());
-    assert!(message.contains("write") && message.contains("maypole::run"), "{message}");
+    assert!(
+        message.contains("write") && message.contains("maypole::run"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -335,7 +338,9 @@ fn a_forgotten_guard_locks_for_ever_and_the_deadlock_names_the_lock() {
     let stuck = Builder::new().run(|| {
         let lock = Rc::new(RwLock::named("lost", 0));
         let theirs = lock.clone();
-        spawn(move || std::mem::forget(theirs.read())).join().unwrap();
+        spawn(move || std::mem::forget(theirs.read()))
+            .join()
+            .unwrap();
         drop(lock.read());
         drop(lock.write());
     });

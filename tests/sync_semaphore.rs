@@ -25,7 +25,10 @@ fn permits_that_are_there_need_no_run() {
     let semaphore = Semaphore::new(3);
     let one = semaphore.acquire();
     let two = semaphore.acquire_many_timeout(2, ms(1)).unwrap();
-    assert_eq!((one.permits(), two.permits(), semaphore.available()), (1, 2, 0));
+    assert_eq!(
+        (one.permits(), two.permits(), semaphore.available()),
+        (1, 2, 0)
+    );
     assert!(semaphore.try_acquire().is_none());
     drop((one, two));
     assert_eq!(semaphore.available(), 3);
@@ -34,7 +37,10 @@ fn permits_that_are_there_need_no_run() {
 #[test]
 fn waiting_outside_of_a_run_panics_by_name() {
     let message = message_of(|| drop(Semaphore::new(0).acquire()));
-    assert!(message.contains("acquire") && message.contains("maypole::run"), "{message}");
+    assert!(
+        message.contains("acquire") && message.contains("maypole::run"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -67,7 +73,9 @@ fn waiters_are_served_first_in_first_out() {
             .collect();
         yield_now();
         drop(permit);
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        waiters
+            .into_iter()
+            .for_each(|waiter| waiter.join().unwrap());
         assert_eq!(log.text(), "0 1 2 3 4 5 6 7 8 9");
     });
 }
@@ -219,7 +227,10 @@ fn a_kill_after_the_hand_over_gives_the_permits_back() {
         semaphore.add_permits(2);
         assert_eq!(victim.kill("too late"), Killed::Ready);
         assert!(victim.join().unwrap_err().is_killed());
-        assert_eq!((log.text().as_str(), semaphore.available()), ("got them", 2));
+        assert_eq!(
+            (log.text().as_str(), semaphore.available()),
+            ("got them", 2)
+        );
     });
 }
 
@@ -302,7 +313,23 @@ fn a_task_may_take_several_and_the_deadlock_that_this_makes_is_reported() {
     let Err(RunError::Deadlock(report)) = stuck else {
         panic!("nobody gives one back");
     };
-    assert!(report.to_string().contains("acquire"), "{report}");
+    let report = report.to_string();
+    assert!(report.contains("Semaphore 'seats'"), "{report}");
+    assert!(report.contains("held by itself"), "{report}");
+}
+
+#[test]
+fn whoever_has_given_back_or_forgotten_its_permits_is_not_reported_as_a_holder() {
+    let stuck = Builder::new().run(|| {
+        let semaphore = Semaphore::named("seats", 2);
+        drop(semaphore.acquire());
+        semaphore.acquire_many(2).forget();
+        drop(semaphore.acquire());
+    });
+    let Err(RunError::Deadlock(report)) = stuck else {
+        panic!("nobody adds one");
+    };
+    assert!(!report.to_string().contains("held by"), "{report}");
 }
 
 #[test]
@@ -370,7 +397,9 @@ fn so_many_at_a_time_and_no_more() {
                 })
             })
             .collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        clients
+            .into_iter()
+            .for_each(|client| client.join().unwrap());
         // Four at a time, and always four.
         assert_eq!(now() - start, Duration::from_secs(25));
     });

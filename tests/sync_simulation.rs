@@ -3,10 +3,10 @@
 mod steps;
 
 use maypole::sync::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock, Semaphore, WaitGroup};
+use maypole::task::{Status, What};
 use maypole::time::timeout;
 use maypole::{Builder, Clock, Task, sleep, spawn, yield_now};
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use steps::ms;
 
@@ -143,7 +143,11 @@ impl World {
         };
         let Some(_guard) = guard else { return };
         let _inside = Inside::of(&self.writers);
-        assert_eq!((self.writers.get(), self.readers.get()), (1, 0), "a writer is not alone");
+        assert_eq!(
+            (self.writers.get(), self.readers.get()),
+            (1, 0),
+            "a writer is not alone"
+        );
         chance.dawdle();
     }
 
@@ -222,7 +226,11 @@ impl World {
         assert_eq!(self.semaphore.available(), PERMITS);
         assert!(self.semaphore.try_acquire_many(PERMITS).is_some());
         let rounds = self.leaders.get();
-        assert_eq!(self.followers.get(), rounds * (PARTIES as u64 - 1), "{rounds} rounds");
+        assert_eq!(
+            self.followers.get(),
+            rounds * (PARTIES as u64 - 1),
+            "{rounds} rounds"
+        );
         for cell in &self.cells {
             assert!(*cell.get_or_init(|| 1) == 1);
         }
@@ -277,66 +285,78 @@ fn nothing_is_lost_and_nobody_stands_still_whoever_is_killed() {
                     Err(error) => panic!("seed {seed}: {error}"),
                 }
             }
-            assert!(killed > 10 && finished > 100, "{killed} killed, {finished} finished");
+            assert!(
+                killed > 10 && finished > 100,
+                "{killed} killed, {finished} finished"
+            );
             world.check_at_the_end();
         });
     }
 }
 
-/// Jobs that pass through a condition variable.
+/// What passes through a condition variable.
 #[derive(Default)]
-struct Jobs {
-    queue: Mutex<VecDeque<u64>>,
-    filled: Condvar,
-    done: Cell<u64>,
+struct Wakes {
+    mutex: Mutex<()>,
+    changed: Condvar,
+    received: Cell<u64>,
+}
+
+impl Wakes {
+    /// Waits once, for ever or for a while; tells whether it was woken.
+    fn wait(&self, chance: &mut Chance) {
+        let limit = ms(chance.below(100));
+        let guard = self.mutex.lock();
+        let woken = match chance.below(3) {
+            0 => timeout(limit, || self.changed.wait(guard)).ok(),
+            1 => {
+                let (guard, result) = self.changed.wait_timeout(guard, limit);
+                (!result.timed_out()).then_some(guard)
+            }
+            _ => Some(self.changed.wait(guard)),
+        };
+        // Nothing can unwind a task that was woken before it is here.
+        if woken.is_some() {
+            count(&self.received);
+            chance.dawdle();
+        }
+    }
 }
 
 #[test]
 fn a_wake_is_never_lost_with_a_waiter_that_is_killed_or_gives_up() {
     for seed in 0..SEEDS {
         run_on_virtual_time(seed, || {
-            let (jobs, mut chance) = (Rc::new(Jobs::default()), Chance::new(seed + 1));
-            let consumers: Vec<_> = (0..100)
+            let (wakes, mut chance) = (Rc::new(Wakes::default()), Chance::new(seed + 1));
+            let waiters: Vec<_> = (0..TASKS)
                 .map(|n| {
-                    let jobs = jobs.clone();
+                    let wakes = wakes.clone();
                     spawn(move || {
-                        let mut chance = Chance::new(seed * 100 + n + 1);
+                        let mut chance = Chance::new(seed * TASKS + n + 1);
+                        sleep(ms(chance.below(1000)));
                         loop {
-                            let queue = jobs.queue.lock();
-                            let is_empty = |queue: &mut VecDeque<u64>| queue.is_empty();
-                            let (mut queue, _) = match chance.below(2) {
-                                0 => (jobs.filled.wait_while(queue, is_empty), ()),
-                                _ => {
-                                    let limit = ms(chance.below(50));
-                                    let waited = jobs.filled.wait_timeout_while(queue, limit, is_empty);
-                                    (waited.0, ())
-                                }
-                            };
-                            // Whoever was woken takes a job before anything can unwind it.
-                            if queue.pop_front().is_some() {
-                                count(&jobs.done);
-                            }
-                            chance.dawdle();
+                            wakes.wait(&mut chance);
                         }
                     })
                 })
                 .collect();
-            let victims: Vec<Task> = consumers.iter().map(|task| task.task().clone()).collect();
-            let killer = spawn(move || kill_some(victims, 150, Chance::new(seed + 2)));
-            for job in 0..1000 {
-                if chance.below(4) == 0 {
-                    sleep(ms(chance.below(4)));
-                }
-                jobs.queue.lock().push_back(job);
-                jobs.filled.notify_one();
+            let tasks: Vec<Task> = waiters.iter().map(|task| task.task().clone()).collect();
+            let victims = tasks.clone();
+            let killer = spawn(move || kill_some(victims, TASKS, Chance::new(seed + 2)));
+            let waits = |task: &Task| task.status() == Status::Parked(What::Condvar);
+            let mut sent = 0;
+            for _ in 0..500 {
+                sleep(ms(chance.below(4)));
+                sent += u64::from(tasks.iter().any(waits));
+                wakes.changed.notify_one();
             }
             killer.join().unwrap();
-            let alive = consumers.iter().filter(|consumer| !consumer.is_finished()).count();
-            assert!((5..95).contains(&alive), "{alive} are left");
-            // Long enough for all jobs there are; nobody is woken for them any more.
+            let killed = waiters.iter().filter(|waiter| waiter.is_finished()).count() as u64;
+            assert!((50..TASKS - 10).contains(&killed), "{killed} were killed");
+            // Until all that were woken have had the lock.
             sleep(ms(60_000));
-            let left = jobs.queue.lock().len();
-            assert_eq!((jobs.done.get(), left), (1000, 0), "seed {seed}");
+            assert_eq!(wakes.received.get(), sent, "seed {seed}");
+            assert!(sent > 300, "{sent} found somebody waiting");
         });
     }
 }
@@ -374,7 +394,8 @@ fn in_turns_the_line_of_a_semaphore_is_kept_by_all_that_stay_in_it() {
         }
         killer.join().unwrap();
         for task in tasks {
-            task.join().map_or_else(|error| assert!(error.is_killed(), "{error}"), |()| ());
+            task.join()
+                .map_or_else(|error| assert!(error.is_killed(), "{error}"), |()| ());
         }
     });
 }

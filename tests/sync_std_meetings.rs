@@ -150,7 +150,10 @@ fn a_barrier_holds_all_until_the_last_and_has_one_leader() {
         assert!(!parties.iter().any(|party| party.is_finished()));
         let main_leads = barrier.wait().is_leader();
         let leaders = parties.into_iter().map(|party| party.join().unwrap());
-        assert_eq!(leaders.filter(|leads| *leads).count() + usize::from(main_leads), 1);
+        assert_eq!(
+            leaders.filter(|leads| *leads).count() + usize::from(main_leads),
+            1
+        );
     });
 }
 

@@ -18,7 +18,10 @@ fn a_group_of_one_needs_no_run() {
     let (group, _other) = (WaitGroup::new(), WaitGroup::new());
     let member = group.clone();
     let message = message_of(|| group.wait());
-    assert!(message.contains("WaitGroup") && message.contains("maypole::run"), "{message}");
+    assert!(
+        message.contains("WaitGroup") && message.contains("maypole::run"),
+        "{message}"
+    );
     // Whoever was refused has left all the same.
     member.wait();
 }

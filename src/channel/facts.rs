@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 pub(super) struct Facts {
     name: Option<Rc<str>>,
-    made_at: &'static Location<'static>,
+    pub(super) made_at: &'static Location<'static>,
     known: OnceCell<Rc<Known>>,
 }
 

@@ -92,6 +92,11 @@ impl<T> Chan<T> {
         }
     }
 
+    /// Where the channel was made: the place of what has none of its own.
+    pub(super) fn made_at(&self) -> &'static Location<'static> {
+        self.facts.made_at
+    }
+
     fn is_rendezvous(&self) -> bool {
         self.capacity == 0
     }

@@ -504,7 +504,7 @@ impl<T> Clone for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         if let Source::Queue(chan) = &self.source {
-            touch("drop of a Receiver", Location::caller());
+            touch("drop of a Receiver", chan.made_at());
             chan.remove(Side::Receivers);
         }
     }

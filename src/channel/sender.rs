@@ -425,7 +425,7 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        touch("drop of a Sender", Location::caller());
+        touch("drop of a Sender", self.chan.made_at());
         self.chan.remove(Side::Senders);
     }
 }

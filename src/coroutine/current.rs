@@ -31,13 +31,26 @@ impl<T> Current<T> {
         body()
     }
 
+    /// What is current at this moment. Apart from [`Glimpse::show`], so that the access to the
+    /// thread-local, which std's `with` wraps, stays small enough to be inlined.
+    #[inline(always)]
+    pub(crate) fn glimpse(&self) -> Glimpse<T> {
+        Glimpse(self.0.get())
+    }
+}
+
+/// What was current a moment ago. It is shown in the expression that asked for it, never kept.
+#[must_use]
+pub(crate) struct Glimpse<T>(*const T);
+
+impl<T> Glimpse<T> {
     /// Shows the current value to `look`, which must not suspend: the value may be gone when it
     /// goes on.
     #[inline(always)]
-    pub(crate) fn with<R>(&self, look: impl FnOnce(Option<&T>) -> R) -> R {
+    pub(crate) fn show<R>(self, look: impl FnOnce(Option<&T>) -> R) -> R {
         // SAFETY: the pointer is non-null only while `enter` runs on this OS thread, which borrows
-        // the value; `look` runs inside that time, as no closure passed here suspends (the callers
-        // are `scheduler/mod.rs`'s, and `tests/house.rs` counts them).
-        look(unsafe { self.0.get().as_ref() })
+        // the value; `look` runs inside that time, as no glimpse is kept and no closure passed
+        // here suspends (the one caller is `with_scheduler`, and `tests/house.rs` looks for more).
+        look(unsafe { self.0.as_ref() })
     }
 }

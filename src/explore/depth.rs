@@ -13,7 +13,7 @@ use super::course::{Asked, Point};
 use std::collections::HashMap;
 
 /// More choices than this are not kept; the rest of the next level is then left out.
-const KEPT_AT_MOST: usize = 1 << 26;
+const KEPT_AT_MOST: usize = 1 << 22;
 
 /// A choice, as the end of the way to it.
 #[derive(Clone, Copy)]

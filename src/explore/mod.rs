@@ -73,8 +73,10 @@ use search::Search;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Schedules that are run where no limit is given.
+/// Schedules that are run where no limit is given, and choices in all of them: schedules that are
+/// cut are long.
 const SCHEDULES: u64 = 100_000;
+const CHOICES: u64 = 20_000_000;
 
 /// Turns after which a schedule is cut where no limit is given.
 const TURNS: u64 = 10_000;
@@ -90,25 +92,24 @@ const TURNS: u64 = 10_000;
 ///
 /// # Examples
 ///
-/// A consumer that looks before it waits, and a producer that may come in between:
+/// What must stay whole across a yield needs a lock:
 ///
 /// ```
-/// use maypole::{explore, scope, task, yield_now};
-/// use std::cell::Cell;
-/// let lost_wake_up = || {
-///     let full = Cell::new(false);
+/// use maypole::{explore, scope, sync::Mutex, yield_now};
+/// explore::check(|| {
+///     let balance = Mutex::new(100);
 ///     scope(|s| {
-///         let consumer = s.spawn(|| {
-///             while !full.get() {
-///                 yield_now(); // the producer may come here
-///                 task::park();
-///             }
-///         });
-///         consumer.task().unpark(); // forgotten when the consumer is not there yet? no: kept
-///         full.set(true);
+///         for _ in 0..2 {
+///             s.spawn(|| {
+///                 let mut balance = balance.lock();
+///                 let before = *balance;
+///                 yield_now(); // the other task would read the same here
+///                 *balance = before + 50;
+///             });
+///         }
 ///     });
-/// };
-/// explore::check(lost_wake_up);
+///     assert_eq!(*balance.lock(), 200);
+/// });
 /// ```
 #[track_caller]
 pub fn check(f: impl Fn()) {
@@ -407,6 +408,13 @@ impl Explorer {
     #[track_caller]
     pub fn check(&self, f: impl Fn()) -> Outcome {
         explore(self, &f, Location::caller())
+    }
+
+    fn choices_at_most(&self) -> u64 {
+        match (self.schedules, self.budget) {
+            (None, None) => CHOICES,
+            _ => u64::MAX,
+        }
     }
 
     fn schedules_at_most(&self) -> u64 {

@@ -25,6 +25,8 @@ pub(super) struct Search<'a, 'env> {
     started: Instant,
     schedules: u64,
     cut: u64,
+    /// Choices in all schedules.
+    choices: u64,
     /// Schedules of the levels that are finished.
     of_finished_levels: u64,
 }
@@ -44,6 +46,7 @@ impl<'a, 'env> Search<'a, 'env> {
             started: crate::scheduler::now(),
             schedules: 0,
             cut: 0,
+            choices: 0,
             of_finished_levels: 0,
         }
     }
@@ -58,6 +61,7 @@ impl<'a, 'env> Search<'a, 'env> {
                 return self.outcome(Some(failure), Ended::ByItself);
             }
             self.schedules += 1;
+            self.choices += self.course.borrow().path.len() as u64;
             match verdict {
                 Verdict::Well => {}
                 Verdict::Cut => self.cut += 1,
@@ -130,7 +134,9 @@ impl<'a, 'env> Search<'a, 'env> {
     }
 
     fn is_enough(&self) -> bool {
-        if self.schedules >= self.explorer.schedules_at_most() {
+        if self.schedules >= self.explorer.schedules_at_most()
+            || self.choices >= self.explorer.choices_at_most()
+        {
             return true;
         }
         self.explorer.budget.is_some_and(|budget| {

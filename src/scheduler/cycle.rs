@@ -18,10 +18,10 @@ use std::collections::BTreeSet;
 
 /// Holders that each park may look at. What is not used is saved, so that a long cycle is found
 /// where few were walked in vain; in a chain of a million joins each costs no more than this.
-const STEPS_PER_PARK: u32 = 32;
+const STEPS_PER_PARK: u32 = 8;
 
-/// Steps that can be saved.
-const STEPS_SAVED: u32 = 1 << 12;
+/// Looks that can be saved: the longest cycle that is found.
+const STEPS_SAVED: u32 = 1 << 10;
 
 /// The index of the task that a walk starts from, which is before the first.
 const NOWHERE: usize = usize::MAX;
@@ -142,7 +142,6 @@ impl Kernel {
         let mut steps = STEPS_SAVED.min(self.cycles.steps + STEPS_PER_PARK);
         // Breadth first: each task with the index of the one that waits for it.
         let mut reached: Vec<(u32, usize)> = Vec::new();
-        let mut seen = BTreeSet::new();
         let (mut slot, mut index) = (start, NOWHERE);
         let last = loop {
             let mut closes = false;
@@ -150,7 +149,8 @@ impl Kernel {
                 closes |= holder == start;
                 let walks = steps > 0;
                 steps -= u32::from(walks);
-                if walks && self.is_stuck(holder) && seen.insert(holder) {
+                let is_new = || reached.iter().all(|(slot, _)| *slot != holder);
+                if walks && self.is_stuck(holder) && is_new() {
                     reached.push((holder, index));
                 }
             });

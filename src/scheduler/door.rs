@@ -10,7 +10,7 @@ use super::wait::{Wait, WaitQueue, What};
 use super::{
     CURRENT, First, IN_PANIC_HOOK, Scheduler, Traits, UnjoinedPanic, clock, park, run_nested,
 };
-use crate::coroutine::{self, StackLimit};
+use crate::coroutine::{self, Current, StackLimit};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub(crate) fn is_running() -> bool {
 
 #[inline(always)]
 pub(super) fn with_scheduler<R>(look: impl FnOnce(Option<&Scheduler>) -> R) -> R {
-    CURRENT.with(|current| current.with(look))
+    CURRENT.with(Current::glimpse).show(look)
 }
 
 #[inline(always)]

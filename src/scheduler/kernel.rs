@@ -406,7 +406,7 @@ impl Kernel {
     }
 
     /// The same, on one queue: what most parks are.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn park_in(
         &mut self,
         queue: &WaitQueue,

@@ -58,7 +58,7 @@ struct Core {
 impl Object for Core {
     fn view(&self) -> ObjectView {
         // Who left is only known to the kernel, which is not to be asked here.
-        let state = format!("waits for {} tasks", self.parties);
+        let state = format!("for {} tasks", self.parties);
         self.label.view(Vec::new(), state)
     }
 }
