@@ -2,7 +2,7 @@
 //! broadcast, and tasks that are killed at any step.
 use maypole::channel::broadcast::{self, broadcast};
 use maypole::channel::{RecvError, SendError, TryRecvError, never, select};
-use maypole::explore::{Explorer, Switches, any};
+use maypole::explore::{Explorer, Outcome, Switches, any};
 use maypole::task::Killed;
 use maypole::{Builder, Clock, run, scope, sleep, spawn, time, yield_now};
 use std::cell::{Cell, RefCell};
@@ -419,12 +419,13 @@ impl Story {
     }
 
     /// Nothing is lost, doubled or out of order, and what did not succeed did not happen.
-    fn check(&self, place: &str) {
+    fn check(&self, receivers: usize, place: &str) {
         let [first, second] = &self.received;
         let (first, second) = (&*first.borrow(), &*second.borrow());
         let common = first.len().min(second.len());
         assert_eq!(first[..common], second[..common], "{place}");
-        for (received, ended) in [first, second].into_iter().zip(&self.ended) {
+        let received = [first, second].into_iter().zip(&self.ended);
+        for (received, ended) in received.take(receivers) {
             for &(number, sent) in &*self.sent.borrow() {
                 let times = received.iter().filter(|&&n| n == number).count();
                 let at_least = usize::from(ended.get() && sent == Some(true));
@@ -438,54 +439,67 @@ impl Story {
     }
 }
 
-/// Two senders and two receivers, one of each by a select; `victim` is killed once `wait` is over.
-fn everybody(
+/// Who takes part in a run.
+#[derive(Clone, Copy, Debug)]
+struct Cast {
     capacity: usize,
+    /// The second receives by a select.
+    receivers: usize,
+    /// The second sends by a select.
+    senders: u32,
     messages: u32,
+    /// The number of the task that is killed, receivers first.
     victim: usize,
-    wait: &dyn Fn(),
-    place: &str,
-) -> Killed {
+}
+
+/// Plays it, and kills the victim once `wait` is over.
+fn play(cast: Cast, wait: &dyn Fn(), place: &str) -> Killed {
     let (acts, story) = (Acts::new(), Story::default());
     let killed = scope(|s| {
         let (acts, story) = (&acts, &story);
-        let (sender, first) = broadcast(capacity);
-        let second = sender.subscribe();
-        let other = sender.clone();
-        let send = move |sender: broadcast::Sender<Message>, from: u32, by_select: bool| {
-            for n in 0..messages {
-                story.send(&sender, acts.message(10 * from + n), by_select);
-            }
-        };
-        let tasks = [
-            s.spawn(move || story.receive(0, &first)),
-            s.spawn(move || story.receive(1, &second)),
-            s.spawn(move || send(sender, 1, false)),
-            s.spawn(move || send(other, 2, true)),
-        ];
+        let (sender, first) = broadcast(cast.capacity);
+        let others = (1..cast.receivers).map(|_| sender.subscribe());
+        let receivers: Vec<_> = std::iter::once(first).chain(others).collect();
+        let receivers = receivers.into_iter().enumerate();
+        let receivers =
+            receivers.map(|(which, receiver)| s.spawn(move || story.receive(which, &receiver)));
+        let mut tasks: Vec<_> = receivers.collect();
+        for from in 0..cast.senders {
+            let sender = sender.clone();
+            tasks.push(s.spawn(move || {
+                for n in 0..cast.messages {
+                    story.send(&sender, acts.message(10 * from + n), from > 0);
+                }
+            }));
+        }
+        drop(sender);
         wait();
-        let killed = tasks[victim].kill("at this step");
-        drop(tasks.map(|task| task.join()));
+        let killed = tasks[cast.victim].kill("at this step");
+        tasks.into_iter().for_each(|task| drop(task.join()));
         killed
     });
-    story.check(place);
+    story.check(cast.receivers, &format!("{cast:?} {place}"));
     let made = story.sent.borrow().len() + acts.clones.get();
-    assert_eq!(acts.dropped.borrow().len(), made, "{place}");
+    assert_eq!(acts.dropped.borrow().len(), made, "{cast:?} {place}");
     killed
 }
 
 #[test]
 fn a_kill_at_any_step_loses_no_message_and_doubles_none() {
     let mut met = Vec::new();
-    for capacity in [1, 2] {
-        for seed in 0..30 {
-            for (victim, turns) in (0..4).flat_map(|v| (0..14).map(move |turns| (v, turns))) {
-                let place = format!("capacity {capacity}, seed {seed}, {victim}, {turns} turns");
-                let wait = || (0..turns).for_each(|_| yield_now());
-                let program = || everybody(capacity, 3, victim, &wait, &place);
-                let run = Builder::new().seed(seed).run(program);
-                met.push(run.unwrap_or_else(|error| panic!("{place}: {error}")));
-            }
+    for (capacity, victim) in (1..3).flat_map(|c| (0..4).map(move |victim| (c, victim))) {
+        let cast = Cast {
+            capacity,
+            receivers: 2,
+            senders: 2,
+            messages: 3,
+            victim,
+        };
+        for (seed, turns) in (0..30).flat_map(|seed| (0..14).map(move |turns| (seed, turns))) {
+            let place = format!("with seed {seed}, killed after {turns} turns");
+            let wait = || (0..turns).for_each(|_| yield_now());
+            let run = Builder::new().seed(seed).run(|| play(cast, &wait, &place));
+            met.push(run.unwrap_or_else(|error| panic!("{place}: {error}")));
         }
     }
     for place in [
@@ -498,16 +512,35 @@ fn a_kill_at_any_step_loses_no_message_and_doubles_none() {
     }
 }
 
+/// Kills a task at any step of any order that there is time for.
+fn explore(switches: Switches, receivers: usize, senders: u32, messages: u32) -> Outcome {
+    let explorer = Explorer::new().switches(switches).schedules(5_000);
+    let outcome = explorer.check(|| {
+        let cast = Cast {
+            capacity: 1,
+            receivers,
+            senders,
+            messages,
+            victim: any(receivers + senders as usize),
+        };
+        play(cast, &yield_now, "in this schedule");
+    });
+    assert!(outcome.failure.is_none(), "{outcome}");
+    outcome
+}
+
 #[test]
-fn under_every_schedule_a_kill_loses_no_message_and_doubles_none() {
-    for switches in [Switches::Parking, Switches::Everywhere] {
-        let explorer = Explorer::new().switches(switches);
-        let outcome = explorer.schedules(8_000).check(|| {
-            everybody(1, 1, any(4), &yield_now, "in this schedule");
-        });
-        assert!(
-            outcome.failure.is_none() && outcome.forced.is_some(),
-            "{outcome}"
-        );
+fn under_every_schedule_of_two_tasks_a_kill_loses_no_message_and_doubles_none() {
+    let outcome = explore(Switches::Parking, 1, 1, 2);
+    assert!(outcome.complete, "{outcome}");
+}
+
+#[test]
+fn under_many_schedules_a_kill_loses_no_message_and_doubles_none() {
+    for (receivers, senders, messages) in [(1, 2, 1), (2, 1, 2), (2, 2, 1)] {
+        for switches in [Switches::Parking, Switches::Everywhere] {
+            let outcome = explore(switches, receivers, senders, messages);
+            assert!(outcome.forced.is_some(), "{outcome}");
+        }
     }
 }

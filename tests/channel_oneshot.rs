@@ -474,14 +474,12 @@ fn a_kill_at_any_step_loses_no_message_and_doubles_none() {
 
 #[test]
 fn under_every_schedule_a_kill_loses_no_message_and_doubles_none() {
-    for switches in [Switches::Parking, Switches::Everywhere] {
-        let explorer = Explorer::new().switches(switches).forced(1);
+    for (switches, forced) in [(Switches::Parking, 9), (Switches::Everywhere, 2)] {
+        let explorer = Explorer::new().switches(switches).forced(forced);
         let outcome = explorer.check(|| {
             exchange(any(2), &yield_now, "in this schedule");
         });
-        assert!(
-            outcome.failure.is_none() && outcome.forced == Some(1),
-            "{outcome}"
-        );
+        assert!(outcome.failure.is_none(), "{outcome}");
+        assert!(outcome.complete || outcome.forced == Some(2), "{outcome}");
     }
 }

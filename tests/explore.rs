@@ -1,6 +1,7 @@
 //! What an exploration tries, what it counts, and what it calls a failure.
 mod steps;
 
+use maypole::channel::bounded;
 use maypole::explore::{self, Explorer, Outcome, Shared, Switches, any};
 use maypole::sync::Event;
 use maypole::task::{self, Builder};
@@ -84,7 +85,7 @@ fn tasks_that_were_woken_come_in_any_order() {
                 })
             });
             s.spawn(move || {
-                sleepers.each_ref().map(|sleeper| sleeper.task().unpark());
+                sleepers.iter().for_each(|sleeper| sleeper.task().unpark());
             });
         });
     };
@@ -694,4 +695,115 @@ fn the_values_of_a_shared_cell_are_those_of_a_plain_one() {
     assert!(message_of(|| cell.with(|_| cell.get())).contains("another one is under way"));
     assert_eq!(cell.get(), [0; 0], "the value is back after a panic");
     assert_eq!(Shared::<u8>::default().get(), 0);
+}
+
+// ── choices inside of calls ──────────────────────────────────────────────────────────────────
+
+#[test]
+fn a_select_takes_every_ready_case_and_no_other() {
+    let seen = RefCell::new(BTreeSet::new());
+    let outcome = all(|| {
+        let channels = [0, 1, 2].map(|_| bounded(1));
+        channels[0].0.send('a').unwrap();
+        channels[2].0.send('c').unwrap();
+        let [first, second, third] = channels.each_ref().map(|(_, receiver)| receiver);
+        let taken = maypole::select! {
+            recv(first) -> message => message.unwrap(),
+            recv(second) -> message => message.unwrap(),
+            recv(third) -> message => message.unwrap(),
+        };
+        seen.borrow_mut().insert(taken);
+    });
+    assert_holds(&outcome);
+    assert_eq!(outcome.schedules, 2);
+    assert!(seen.into_inner().into_iter().eq(['a', 'c']));
+}
+
+#[test]
+fn a_choice_of_a_select_is_replayed() {
+    let program = || {
+        let (sender, receiver) = bounded(1);
+        let (other_sender, other) = bounded(1);
+        sender.send(1).unwrap();
+        other_sender.send(2).unwrap();
+        let taken: i32 = maypole::select! {
+            recv(receiver) -> message => message.unwrap(),
+            recv(other) -> message => message.unwrap(),
+        };
+        assert_eq!(taken, 1, "the second");
+    };
+    let failure = all(program).failure.expect("it fails");
+    assert!(failure.trail().contains("-1q"), "{failure}");
+    let again = message_of(|| explore::replay(failure.trail(), program));
+    assert!(again.contains("the second"), "{again}");
+}
+
+#[test]
+fn as_between_os_threads_others_see_a_task_between_two_calls_on_its_handle() {
+    let states = |switches| {
+        let seen = RefCell::new(BTreeSet::new());
+        let explorer = Explorer::new().switches(switches);
+        let outcome = explorer.check(|| {
+            let child = spawn(|| ());
+            seen.borrow_mut()
+                .insert([child.is_finished(), child.is_finished()]);
+            child.join().unwrap();
+        });
+        assert_holds(&outcome);
+        seen.into_inner()
+    };
+    assert!(states(Switches::Parking).into_iter().eq([[false; 2]]));
+    let expected = [[false; 2], [false, true], [true; 2]];
+    assert!(states(Switches::Everywhere).into_iter().eq(expected));
+}
+
+#[test]
+fn a_pause_holds_a_task_back_in_every_schedule() {
+    let outcome = all(|| {
+        let ran = Rc::new(Cell::new(false));
+        let runs = ran.clone();
+        let child = spawn(move || runs.set(true));
+        child.task().pause();
+        let before = ran.get();
+        let other = spawn(yield_now);
+        other.join().unwrap();
+        assert_eq!(ran.get(), before, "a paused task has run");
+        child.task().resume();
+        child.join().unwrap();
+    });
+    assert_holds(&outcome);
+}
+
+#[test]
+fn timers_with_one_deadline_ring_in_every_order() {
+    let program = |log: &RefCell<String>| {
+        scope(|s| {
+            for name in ["a", "b"] {
+                s.spawn(move || {
+                    sleep(ms(3));
+                    log.borrow_mut().push_str(name);
+                });
+            }
+        });
+    };
+    let orders = orders_of_forced(0, program);
+    assert!(orders.iter().eq(["ab", "ba"]), "{orders:?}");
+}
+
+#[test]
+fn more_calls_than_a_budget_allows_give_the_others_a_turn() {
+    let program = |log: &RefCell<String>| {
+        let open = Event::new();
+        open.set();
+        scope(|s| {
+            s.spawn(|| {
+                (0..200).for_each(|_| open.wait());
+                log.borrow_mut().push('a');
+            });
+            s.spawn(|| log.borrow_mut().push('b'));
+        });
+    };
+    // The one with many calls yields once by itself, so the other is always done first.
+    let orders = orders_of_forced(0, program);
+    assert!(orders.iter().eq(["ba"]), "{orders:?}");
 }

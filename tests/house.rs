@@ -251,8 +251,9 @@ fn only_the_loop_and_a_nested_spawn_resume_a_task() {
 fn only_wake_ends_a_park() {
     only_in(
         &[".state = ", ".woken = ", ".waiter = "],
-        &["scheduler/kernel.rs"],
-        "only Kernel::wake ends a park, and only kernel.rs moves a task from state to state",
+        &["scheduler/kernel.rs", "scheduler/parking.rs"],
+        "only Kernel::wake ends a park, and only kernel.rs and parking.rs move a task from state to \
+         state",
         "call a method of the kernel",
     );
     only_in(
@@ -260,6 +261,7 @@ fn only_wake_ends_a_park() {
         &["self.wake(", "kernel.wake("],
         &[
             "scheduler/kernel.rs",
+            "scheduler/parking.rs",
             "scheduler/kill.rs",
             "scheduler/bound.rs",
             "scheduler/hold.rs",

@@ -210,6 +210,23 @@ fn no_wake_of_a_condvar_is_lost_with_a_waiter_that_is_killed() {
 }
 
 #[test]
+fn a_kill_reaches_a_waiter_of_a_condvar_wherever_it_is() {
+    in_every_order(|| {
+        let pair = Rc::new((Mutex::new(()), Condvar::new()));
+        let victims = [(); 2].map(|()| {
+            let pair = pair.clone();
+            spawn(move || drop(pair.1.wait(pair.0.lock())))
+        });
+        yield_now();
+        victims.map(|victim| {
+            victim.kill("at some point");
+            assert!(victim.join().unwrap_err().is_killed());
+        });
+        assert!(pair.0.try_lock().is_some());
+    });
+}
+
+#[test]
 fn a_consumer_gets_what_a_producer_fills_in() {
     in_every_order(|| {
         let (jobs, filled) = (Mutex::new(0), Condvar::new());

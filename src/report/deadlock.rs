@@ -5,6 +5,7 @@ use super::graph::{Edge, Graph, Through};
 use super::groups::{Group, SHOWN_SINGLY, alike, singly};
 use super::names::{Names, object_alone};
 use crate::coroutine::say;
+use crate::scheduler::cycle::Others;
 use crate::scheduler::snapshot::TaskView;
 use crate::scheduler::wait::What;
 
@@ -44,9 +45,9 @@ pub(crate) fn stuck(headline: &str, tasks: &[TaskView]) -> Report {
     Report::new(text)
 }
 
-/// Tells of a cycle that has closed, while others may go on. `tasks` are those in the cycle, and
-/// those that are to be mentioned with them.
-pub(crate) fn cycle_closed(tasks: &[TaskView]) {
+/// Tells of a cycle that has closed, in full if no report of all tasks is about to follow. `tasks`
+/// are those in the cycle, and those that are to be mentioned with them.
+pub(crate) fn cycle_closed(tasks: &[TaskView], others: Others) {
     let survey = Survey::new(tasks);
     let cycle = survey.cycle_groups();
     let mut text = match survey.cycles.iter().map(Vec::len).sum() {
@@ -55,8 +56,10 @@ pub(crate) fn cycle_closed(tasks: &[TaskView]) {
     };
     survey.write_cycles(&mut text);
     text.push('\n');
-    survey.write_tasks(&cycle, &mut text);
-    survey.write_cures(&mut text);
+    if others == Others::GoOn {
+        survey.write_tasks(&cycle, &mut text);
+        survey.write_cures(&mut text);
+    }
     say(format_args!("{}", text.trim_end()));
 }
 

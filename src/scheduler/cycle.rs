@@ -8,6 +8,7 @@
 //! What happens then is not decided here: the cycle is kept until the loop tells it, on its own
 //! stack. The tasks stay as they are.
 use super::Scheduler;
+use super::driver::Driver;
 use super::kernel::Kernel;
 use super::snapshot::TaskView;
 use super::task::{Flags, State, Task};
@@ -53,9 +54,17 @@ impl Cycles {
     }
 }
 
+/// What the tasks outside of a cycle do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Others {
+    GoOn,
+    /// Nothing can wake them either: the run is about to end with a report of them all.
+    AreStuck,
+}
+
 /// Tells people of a cycle. It is given its tasks, and those that hold something these wait for, in
 /// the order of spawning.
-pub(super) type Tell = fn(&[TaskView]);
+pub(super) type Tell = fn(&[TaskView], Others);
 
 impl Scheduler {
     /// Has `tell` called for each cycle of locks and joins that closes.
@@ -65,11 +74,17 @@ impl Scheduler {
     }
 
     #[cold]
-    pub(super) fn tell_of_cycles(&self, closed: Vec<Vec<TaskView>>) {
+    pub(super) fn tell_of_cycles(&self, closed: Vec<Vec<TaskView>>, driver: &dyn Driver) {
         let Some(tell) = self.on_cycle.get() else {
             return;
         };
-        closed.iter().for_each(|tasks| tell(tasks));
+        let is_busy =
+            |kernel: &mut Kernel| !kernel.ready.is_empty() || kernel.next_deadline().is_some();
+        let others = match driver.can_wake() || self.kernel(is_busy) {
+            true => Others::GoOn,
+            false => Others::AreStuck,
+        };
+        closed.iter().for_each(|tasks| tell(tasks, others));
         if self.kernel(|kernel| kernel.cycles.known.len() == TOLD) {
             coroutine::say(format_args!(
                 "maypole: further cycles of this run are not told"

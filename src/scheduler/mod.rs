@@ -14,7 +14,7 @@ mod alarms;
 pub(crate) mod audit;
 pub(crate) mod bound;
 pub(crate) mod clock;
-mod cycle;
+pub(crate) mod cycle;
 mod door;
 pub(crate) mod driver;
 mod exploring;
@@ -24,6 +24,7 @@ pub(crate) mod kill;
 pub(crate) mod object;
 pub(crate) mod observer;
 pub(crate) mod park;
+mod parking;
 pub(crate) mod policy;
 pub(crate) mod ready;
 mod roster;
@@ -228,7 +229,7 @@ impl Scheduler {
         let (closed, look_is_due) =
             self.kernel(|kernel| (kernel.take_closed_cycles(), kernel.look_is_due()));
         if !closed.is_empty() {
-            self.tell_of_cycles(closed);
+            self.tell_of_cycles(closed, driver);
         }
         if look_is_due {
             if !self.kernel(|kernel| kernel.count_turns()) {

@@ -44,7 +44,7 @@ impl Kernel {
             name: about.name().to_string(),
             site: about.site,
             status: self.status(slot),
-            wait: self.wait_of(slot as u32),
+            wait: self.wait_of(slot),
             objects: self.objects(slot),
             parked: matches!(task.state, State::Parked | State::ParkedUnkillably),
             paused: task.flags.has(Flags::PAUSED),

@@ -40,7 +40,7 @@ impl Kernel {
     }
 
     #[inline(always)]
-    fn links_mut(&mut self, place: Place) -> &mut Links {
+    pub(super) fn links_mut(&mut self, place: Place) -> &mut Links {
         match place {
             Place::Own(slot) => &mut self.tasks[slot].links,
             Place::Further(key) => &mut self.further[key].links,
@@ -49,7 +49,7 @@ impl Kernel {
 
     /// Puts `key` at the end of the queue; gives the links it must have.
     #[inline(always)]
-    fn append(&mut self, queue: &WaitQueue, key: WaiterKey) -> Links {
+    pub(super) fn append(&mut self, queue: &WaitQueue, key: WaiterKey) -> Links {
         let number = match queue.key(self.run) {
             Some(number) => number,
             None => self.register(queue, None),
@@ -68,7 +68,7 @@ impl Kernel {
     }
 
     /// The first place of the task that is about to park.
-    #[inline(always)]
+    #[inline]
     pub(super) fn enlist(&mut self, slot: u32, queue: &WaitQueue, offer: usize) {
         let links = self.append(queue, WaiterKey::own(slot));
         let task = &mut self.tasks[slot as usize];
@@ -137,7 +137,7 @@ impl Kernel {
     // ── looking ──────────────────────────────────────────────────────────────────────────────
 
     #[inline(always)]
-    fn waiter(&self, place: Place) -> Waiter {
+    pub(super) fn waiter(&self, place: Place) -> Waiter {
         match place {
             Place::Own(slot) => {
                 let task = &self.tasks[slot];

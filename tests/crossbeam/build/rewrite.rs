@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 pub struct Used {
     replacements: BTreeSet<usize>,
     spins: BTreeSet<usize>,
+    real_time: BTreeSet<usize>,
     skipped: BTreeSet<usize>,
 }
 
@@ -18,6 +19,9 @@ impl Used {
         }
         for (n, (file, test, from, _)) in SPINS.iter().enumerate() {
             assert!(self.spins.contains(&n), "no {from:?} in {file}::{test}");
+        }
+        for (n, (file, test)) in REAL_TIME.iter().enumerate() {
+            assert!(self.real_time.contains(&n), "no test {file}::{test}");
         }
         for (n, (file, test, _)) in SKIPPED.iter().enumerate() {
             assert!(self.skipped.contains(&n), "no test {file}::{test}");
@@ -51,10 +55,7 @@ pub fn rewrite(file: &str, original: &str, used: &mut Used) -> (String, usize) {
                 Some(name) => {
                     now.name = format!("{module}{name}");
                     tests += 1;
-                    let run = match REAL_TIME.contains(&file) {
-                        true => "run_in_real_time",
-                        false => "run",
-                    };
+                    let run = run(file, &now.name, used);
                     format!(
                         "{}{line} suite::{run}(|| {{",
                         ignored(file, &now.name, used)
@@ -112,6 +113,17 @@ fn ignored(file: &str, test: &str, used: &mut Used) -> String {
         Some((n, (_, _, reason))) => {
             used.skipped.insert(n);
             format!("#[ignore = {reason:?}] ")
+        }
+    }
+}
+
+/// The function that runs a test.
+fn run(file: &str, test: &str, used: &mut Used) -> &'static str {
+    match REAL_TIME.iter().position(|listed| *listed == (file, test)) {
+        None => "run",
+        Some(n) => {
+            used.real_time.insert(n);
+            "run_in_real_time"
         }
     }
 }
