@@ -197,7 +197,9 @@ fn a_wait_with_an_end_closes_nothing() {
             ended.unwrap();
         };
         wait(|left| drop(left.lock_timeout(HOUR)));
-        wait(|left| drop(time::timeout(HOUR, || drop(left.lock()))));
+        wait(|left| {
+            let _ = time::timeout(HOUR, || drop(left.lock()));
+        });
         // Neither does one of those further on.
         run(|| {
             let (left, right) = forks();
@@ -205,9 +207,8 @@ fn a_wait_with_an_end_closes_nothing() {
             let mut patient = spawn(move || {
                 let _left = left.lock();
                 yield_now();
-                drop(time::timeout(Duration::from_millis(1), || {
-                    drop(right.lock())
-                }));
+                let soon = Duration::from_millis(1);
+                let _ = time::timeout(soon, || drop(right.lock()));
             });
             drop((patient.join_timeout(HOUR), mine.lock()));
         });
@@ -302,6 +303,40 @@ fn a_writer_and_those_in_line_behind_it_are_in_a_cycle_unless_it_has_a_deadline(
     assert!(ended.stderr.starts_with("came back\n"), "{}", ended.stderr);
     assert!(ended.stderr.ends_with("deadlock\n"), "{}", ended.stderr);
     assert_eq!(told(&ended), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn before_a_report_of_all_tasks_only_the_line_is_told() {
+    let ended = child::run(|| {
+        let stuck = Builder::new().run(|| {
+            for philosopher in spawn_philosophers(forks()) {
+                philosopher.join().unwrap();
+            }
+        });
+        assert!(stuck.unwrap_err().to_string().contains("  cycle   one ─"));
+    })
+    .succeeds();
+    let text = "\
+maypole: these 2 tasks wait for each other, for ever
+
+  cycle   one ─waits for─> Mutex 'right' ─held by─> two ─waits for─> Mutex 'left' ─held by─> one
+";
+    assert_eq!(ended.stderr, text);
+}
+
+#[test]
+fn a_timer_of_another_task_means_that_it_goes_on() {
+    let ended = child::run(|| {
+        let clock = Builder::new().clock(Clock::Virtual);
+        let ended = clock.run(|| {
+            let _philosophers = spawn_philosophers(forks());
+            sleep(HOUR);
+        });
+        ended.unwrap();
+    })
+    .succeeds();
+    let told = "#2 one  waits to lock Mutex 'right' at ";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
 #[test]

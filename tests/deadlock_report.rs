@@ -3,7 +3,7 @@ mod child;
 mod deadlock_support;
 
 use deadlock_support::{deadlock, head};
-use maypole::channel::{self, Receiver, Sender, bounded, unbounded};
+use maypole::channel::{self, Receiver, bounded, unbounded};
 use maypole::sync::{Condvar, Event, Mutex, RwLock, Semaphore};
 use maypole::{Builder, Clock, JoinHandle, scope, sleep, spawn, task, yield_now};
 use std::cell::RefCell;
@@ -315,7 +315,8 @@ fn paused_tasks_and_daemons_are_told_as_such() {
             }
         });
         let (sender, receiver) = unbounded::<u8>(); // @made
-        let parked = named("parked", move || drop(receiver.recv())); // @recv
+        let receives = move || assert!(receiver.recv().is_err()); // @recv
+        let parked = named("parked", receives); // @parked
         let ready = named("ready", yield_now); // @ready
         yield_now();
         parked.task().pause();
@@ -333,7 +334,7 @@ fn paused_tasks_and_daemons_are_told_as_such() {
 |join
   #2 ticker  sleeps at @sleep, is a daemon (spawned at @daemon)
 |sleep
-  #3 parked  is receiving from a channel at @recv, is paused (spawned at @recv)
+  #3 parked  is receiving from a channel at @recv, is paused (spawned at @parked)
              unbounded, 0 queued, 1 sender alive (owner unknown), 1 receiver alive, made at @made
 |recv
   #5         waits for a turn, is paused (spawned at @late)

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 use std::time::Duration;
-use steps::{Log, OnDrop, message_of, ms, on_virtual_time};
+use steps::{Log, OnDrop, is_on_its_own, message_of, ms, on_its_own, on_virtual_time};
 
 /// A reader that says when it is in, and stays for one turn.
 fn reader(lock: &Rc<RwLock<u32>>, log: &Log, name: &'static str) -> JoinHandle<u32> {
@@ -348,6 +348,34 @@ fn a_forgotten_guard_locks_for_ever_and_the_deadlock_names_the_lock() {
         panic!("nobody can unlock it");
     };
     assert!(report.to_string().contains("'lost'"), "{report}");
+}
+
+#[test]
+fn a_reader_that_is_about_to_be_let_in_is_not_told_to_be_stuck() {
+    if is_on_its_own() {
+        return a_killed_writer_lets_the_readers_behind_it_in();
+    }
+    let name = "a_reader_that_is_about_to_be_let_in_is_not_told_to_be_stuck";
+    let (well, text) = on_its_own(name);
+    assert!(well && !text.contains("cycle"), "{text}");
+}
+
+#[test]
+fn a_reader_behind_a_writer_that_waits_for_whoever_joins_the_reader_is_a_deadlock() {
+    let stuck = Builder::new().run(|| {
+        let (lock, log) = (Rc::new(RwLock::named("settings", 0)), Log::new());
+        let _inside = lock.read();
+        let _ahead = writer(&lock, &log, "never");
+        reader(&lock, &log, "never").join().map(drop).unwrap();
+    });
+    let Err(RunError::Deadlock(report)) = stuck else {
+        panic!("they wait for each other");
+    };
+    let report = report.to_string();
+    assert!(
+        report.contains("cycle") && report.contains("RwLock 'settings'"),
+        "{report}"
+    );
 }
 
 // ── downgrade, and elsewhere ─────────────────────────────────────────────────────────────────

@@ -200,7 +200,8 @@ impl<T> Chan<T> {
         if self.may_meet_sender(&state)
             && let Some(key) = self.meet_sender(partner)
         {
-            return Ok((state.waiting.remove(key), self.prefers_sender()));
+            let message = state.waiting.remove(key);
+            return Ok((state.exchange(message), self.prefers_sender()));
         }
         Err(match self.sender_count.get() {
             0 => TryRecvError::Disconnected,
@@ -505,6 +506,17 @@ impl<T> State<T> {
     #[inline(always)]
     fn queued(&self) -> usize {
         self.queue.len() - self.promised
+    }
+
+    /// The oldest message, of those that are promised and one more. Those who were promised one
+    /// take what is left, or give it back.
+    #[inline(always)]
+    fn exchange(&mut self, message: T) -> T {
+        if self.queue.is_empty() {
+            return message;
+        }
+        self.queue.push_back(message);
+        self.pop()
     }
 
     #[inline(always)]

@@ -226,15 +226,24 @@ impl Kernel {
     }
 
     /// Whether the task waits for readers only because a writer is before it in the line, and that
-    /// one may leave it.
+    /// one may leave it, or has just left it.
     fn may_be_let_by(&self, slot: u32) -> bool {
         let task = &self.tasks[slot as usize];
         if !task.wait.is(What::Read) {
             return false;
         }
         let places = self.places_of(slot);
-        let mut ahead = places.iter().flat_map(|place| self.before(*place));
-        self.has_deadline(slot) || ahead.any(|waiter| self.has_deadline(waiter.task))
+        let mut ahead = places
+            .iter()
+            .flat_map(|place| self.before(*place))
+            .peekable();
+        let mut is_next = false;
+        if ahead.peek().is_none() {
+            self.each_object(slot, &mut |object| {
+                is_next = object.has_room_for(What::Read)
+            });
+        }
+        is_next || self.has_deadline(slot) || ahead.any(|waiter| self.has_deadline(waiter.task))
     }
 }
 
@@ -247,4 +256,137 @@ fn path(start: u32, reached: &[(u32, usize)], mut last: usize) -> Vec<u32> {
     }
     path.push(start);
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::clock::Clock;
+    use crate::scheduler::object::{Object, ObjectView};
+    use crate::scheduler::task::{About, Body, TaskId};
+    use crate::scheduler::wait::{Wait, WaitQueue};
+    use std::cell::Cell;
+    use std::panic::Location;
+    use std::rc::{Rc, Weak};
+
+    struct Idle(About);
+
+    impl Body for Idle {
+        fn run(&self) {
+            unreachable!("no coroutine runs here")
+        }
+        fn about(&self) -> &About {
+            &self.0
+        }
+    }
+
+    /// A lock, which counts how often it is asked for its owner.
+    struct Lock {
+        queue: WaitQueue,
+        owner: TaskId,
+        looks: Cell<usize>,
+    }
+
+    impl Object for Lock {
+        fn view(&self) -> ObjectView {
+            ObjectView {
+                kind: "lock",
+                name: None,
+                made_at: Location::caller(),
+                owners: vec![(self.owner, Location::caller())],
+                state: String::new(),
+            }
+        }
+        fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {
+            self.looks.set(self.looks.get() + 1);
+            show(self.owner);
+        }
+    }
+
+    /// Tasks that are not parked yet, and a lock that each of them holds.
+    fn tasks_with_locks(count: usize) -> (Kernel, Vec<Rc<Lock>>) {
+        let mut kernel = Kernel::new(1, Clock::virtual_time());
+        kernel.cycles.watched = true;
+        let wait = waits(What::Turn);
+        let locks = (0..count).map(|_| {
+            let body = Rc::new(Idle(About::new(Location::caller())));
+            let owner = kernel.insert(body, Flags::default(), wait);
+            let lock = Rc::new(Lock {
+                queue: WaitQueue::new(),
+                owner,
+                looks: Cell::new(0),
+            });
+            let object: Weak<dyn Object> = Rc::<Lock>::downgrade(&lock);
+            kernel.introduce(&lock.queue, object);
+            lock
+        });
+        let locks = locks.collect();
+        (kernel, locks)
+    }
+
+    fn waits(what: What) -> Wait {
+        Wait {
+            what,
+            at: Location::caller(),
+        }
+    }
+
+    /// The owner of one lock waits for another.
+    fn park(kernel: &mut Kernel, owner: &Lock, on: &Lock, until: Option<u64>) {
+        kernel.current = owner.owner.slot;
+        let on = [(&on.queue, 0)];
+        kernel.park(on, until, waits(What::Lock).pack(), false);
+    }
+
+    fn closed(kernel: &mut Kernel) -> Vec<usize> {
+        let closed = kernel.take_closed_cycles();
+        closed.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn the_last_park_closes_the_cycle() {
+        let (mut kernel, locks) = tasks_with_locks(4);
+        // The fourth waits for one in the cycle, and is none of it.
+        for (task, on) in [(3, 1), (0, 1), (1, 2)] {
+            park(&mut kernel, &locks[task], &locks[on], None);
+            assert!(closed(&mut kernel).is_empty());
+        }
+        park(&mut kernel, &locks[2], &locks[0], None);
+        assert_eq!(closed(&mut kernel), [3]);
+    }
+
+    #[test]
+    fn a_deadline_anywhere_keeps_it_open() {
+        for with_deadline in 0..3 {
+            let (mut kernel, locks) = tasks_with_locks(3);
+            for task in 0..3 {
+                let until = (task == with_deadline).then_some(1000);
+                park(&mut kernel, &locks[task], &locks[(task + 1) % 3], until);
+            }
+            assert!(closed(&mut kernel).is_empty(), "{with_deadline}");
+        }
+    }
+
+    #[test]
+    fn a_chain_of_many_costs_each_of_them_little() {
+        const COUNT: usize = 10_000;
+        let (mut kernel, locks) = tasks_with_locks(COUNT);
+        for task in 1..COUNT {
+            park(&mut kernel, &locks[task], &locks[task - 1], None);
+        }
+        assert!(closed(&mut kernel).is_empty());
+        let looks: usize = locks.iter().map(|lock| lock.looks.get()).sum();
+        let most = COUNT * (STEPS_PER_PARK as usize + 3) + STEPS_SAVED as usize;
+        assert!(looks <= most, "{looks} looks");
+    }
+
+    #[test]
+    fn a_long_cycle_is_found_where_nothing_was_walked_in_vain() {
+        const COUNT: usize = STEPS_SAVED as usize;
+        let (mut kernel, locks) = tasks_with_locks(COUNT);
+        for task in 0..COUNT {
+            park(&mut kernel, &locks[task], &locks[(task + 1) % COUNT], None);
+        }
+        assert_eq!(closed(&mut kernel), [COUNT]);
+    }
 }

@@ -1,5 +1,6 @@
 //! What a report can tell of a thing that tasks wait for: a channel, a lock.
 use super::task::TaskId;
+use super::wait::What;
 use std::panic::Location;
 
 /// Something with a wait queue. The queue keeps a weak reference, by which a report finds it.
@@ -11,6 +12,13 @@ pub(crate) trait Object {
     /// lock that is often waited for has a cheaper way than this.
     fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {
         self.view().owners.iter().for_each(|(id, _)| show(*id));
+    }
+
+    /// Whether a task that waits for `what` would be let in beside the owners, were it the first
+    /// in line.
+    fn has_room_for(&self, what: What) -> bool {
+        let _ = what;
+        false
     }
 }
 

@@ -174,4 +174,8 @@ impl Object for Shares {
     fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {
         self.holders.each(show);
     }
+
+    fn has_room_for(&self, what: What) -> bool {
+        what == What::Read && !self.writes.get()
+    }
 }

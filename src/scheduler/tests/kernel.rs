@@ -56,7 +56,7 @@ pub(super) fn turn(kernel: &mut Kernel) -> Option<TaskId> {
 
 /// The task that has its turn parks.
 pub(super) fn park(kernel: &mut Kernel, on: &[(&WaitQueue, usize)], until: Option<u64>) {
-    kernel.park(on.iter().copied(), until, wait(What::Scope).pack(), false);
+    park_with(kernel, on, until, wait(What::Send), false);
     kernel.current = NOBODY;
 }
 
@@ -72,6 +72,20 @@ pub(super) fn yield_now(kernel: &mut Kernel) {
 
 /// Spawns a task and parks it.
 #[track_caller]
+/// Parks by the way that is made for so many queues.
+pub(super) fn park_with(
+    kernel: &mut Kernel,
+    on: &[(&WaitQueue, usize)],
+    until: Option<u64>,
+    wait: Wait,
+    unwinding: bool,
+) {
+    match on {
+        [(queue, offer)] => kernel.park_in(queue, *offer, until, wait.pack(), unwinding),
+        _ => kernel.park(on.iter().copied(), until, wait.pack(), unwinding),
+    }
+}
+
 pub(super) fn spawn_parked(
     kernel: &mut Kernel,
     on: &[(&WaitQueue, usize)],
