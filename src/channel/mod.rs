@@ -5,7 +5,7 @@
 //!
 //! - [`bounded`] queues so many messages, and a sender that finds it full parks; with capacity 0 it
 //!   is a *rendezvous*: a sender waits for its receiver. [`unbounded`] never makes a sender wait.
-//! - [`after`], [`at`] and [`tick`] are timers to be received from, [`never`] is silent.
+//! - [`after`], [`at`] and [`tick`] are timers to be received from, [`never()`] is silent.
 //! - [`select!`](crate::select!) waits for the first of several; [`Select`] is its dynamic form.
 //! - [`oneshot()`] carries a single message, [`broadcast()`] each message to every receiver.
 //! - [`Builder`] gives a channel a name for the reports, and Stackless Python's preference.

@@ -49,7 +49,7 @@
 //! # Seeing it again
 //!
 //! A report ends with a *trail*, the schedule as text. The variable `MAYPOLE_REPLAY=trail` makes
-//! the first [`run`](crate::run) or exploration of any program obey it, and [`replay`] does so in a
+//! the first [`maypole::run`](crate::run) or exploration of any program obey it, and [`replay`] does so in a
 //! test. A program that has changed since is noticed: replay says at which step it is another.
 mod chance;
 mod course;

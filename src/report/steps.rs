@@ -294,10 +294,14 @@ impl Steps {
             step += usize::from(!lines.is_empty());
             for (nth, (does, at)) in lines.into_iter().enumerate() {
                 rows.push(Row {
-                    step: (nth == 0).then(|| step.to_string()).unwrap_or_default(),
-                    task: (nth == 0)
-                        .then(|| self.name(stretch.task))
-                        .unwrap_or_default(),
+                    step: match nth {
+                        0 => step.to_string(),
+                        _ => String::new(),
+                    },
+                    task: match nth {
+                        0 => self.name(stretch.task),
+                        _ => String::new(),
+                    },
                     does,
                     at: Some(at),
                 });

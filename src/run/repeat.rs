@@ -85,6 +85,6 @@ impl Repeat<'_, '_> {
             max_turns: self.max_turns,
             detail,
         };
-        stage.perform(move || main())
+        stage.perform(main)
     }
 }

@@ -229,7 +229,7 @@ mod tests {
         let mut ready = ReadyQueue::new();
         (0..5).for_each(|slot| ready.push(entry(slot)));
         assert_eq!(ready.remove(3).map(|e| e.slot), Some(3));
-        let even = |entry: &Entry| entry.slot % 2 == 0;
+        let even = |entry: &Entry| entry.slot.is_multiple_of(2);
         assert_eq!(ready.extract(even).len(), 3);
         assert!(ready.remove(1).is_none());
         assert_eq!(ready.remove(0).map(|e| e.slot), Some(1));
