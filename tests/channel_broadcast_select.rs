@@ -1,4 +1,5 @@
 //! Both ends of a broadcast as cases of a select: what wins is kept, what loses leaves no trace.
+use maypole::channel::__private::{Order, poll};
 use maypole::channel::broadcast::{self, broadcast};
 use maypole::channel::{
     RecvError, SendError, TryRecvError, TrySendError, never, select, unbounded,
@@ -236,5 +237,22 @@ fn one_receiver_may_be_two_cases() {
         assert_eq!(got, Ok(1));
         sends.join().unwrap();
         assert_eq!(drain(&receiver), [2]);
+    });
+}
+
+#[test]
+fn a_message_that_was_chosen_and_is_not_taken_goes_to_whoever_waits() {
+    run(|| {
+        let (sender, receiver) = broadcast(1);
+        let receiver = Rc::new(receiver);
+        sender.send(7).unwrap();
+        // As when a select ends by a panic.
+        let chosen = poll([receiver.__case()], Order::Biased).expect("there is a message");
+        let theirs = receiver.clone();
+        let child = spawn(move || theirs.recv());
+        yield_now();
+        assert!(!child.is_finished());
+        drop(chosen);
+        assert_eq!(child.join().unwrap(), Ok(7));
     });
 }

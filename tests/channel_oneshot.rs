@@ -1,4 +1,5 @@
 //! The channel of one message: it arrives once or comes back, whoever dies meanwhile.
+use maypole::channel::__private::{Order, poll};
 use maypole::channel::{RecvError, RecvTimeoutError, TryRecvError, oneshot, select, unbounded};
 use maypole::explore::{Explorer, Switches, any};
 use maypole::task::Killed;
@@ -310,6 +311,32 @@ fn a_select_that_another_case_wins_leaves_the_message() {
 }
 
 #[test]
+fn every_body_may_use_the_receiver_up() {
+    in_virtual_time(|| {
+        for (sent, at_once) in [(false, true), (false, false), (true, true), (true, false)] {
+            let (sender, receiver) = oneshot();
+            if sent {
+                sender.send(7).unwrap();
+            }
+            let got = match at_once {
+                true => select! {
+                    recv(receiver) -> message => (message, receiver.recv()),
+                    default => (Ok(0), receiver.recv_timeout(SECOND).map_err(|_| RecvError)),
+                },
+                false => select! {
+                    recv(receiver) -> message => (message, receiver.recv()),
+                    default(SECOND) => {
+                        drop(receiver);
+                        (Ok(0), Err(RecvError))
+                    }
+                },
+            };
+            assert_eq!(got, (Ok(if sent { 7 } else { 0 }), Err(RecvError)));
+        }
+    });
+}
+
+#[test]
 fn one_receiver_may_be_two_cases() {
     run(|| {
         let (sender, receiver) = oneshot();
@@ -340,6 +367,17 @@ fn a_select_killed_while_parked_takes_no_message() {
         sender.send(7).unwrap();
         assert_eq!(receiver.try_recv(), Ok(7));
     });
+}
+
+#[test]
+fn a_message_that_was_chosen_and_is_not_taken_can_be_had_again() {
+    let (sender, receiver) = oneshot();
+    sender.send(7).unwrap();
+    // As when a select ends by a panic.
+    let chosen = poll([receiver.__case()], Order::Biased).expect("there is a message");
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+    drop(chosen);
+    assert_eq!(receiver.recv(), Ok(7));
 }
 
 // ── misuse and reports ───────────────────────────────────────────────────────────────────────

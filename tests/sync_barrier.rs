@@ -23,7 +23,7 @@ fn a_barrier_for_one_or_none_needs_no_run() {
         let barrier = Barrier::new(parties);
         assert!(barrier.wait().is_leader() && barrier.wait().is_leader());
     }
-    let message = message_of(|| drop(Barrier::new(2).wait()));
+    let message = message_of(|| Barrier::new(2).wait());
     assert!(
         message.contains("Barrier") && message.contains("maypole::run"),
         "{message}"
@@ -80,7 +80,9 @@ fn a_killed_party_leaves_and_another_takes_its_place() {
         assert_eq!(other.task().status(), Status::Parked(What::Barrier));
         assert!(barrier.wait().is_leader());
         assert!(!stays.join().unwrap() && !other.join().unwrap());
-        victims.map(|victim| assert!(victim.join().unwrap_err().is_killed()));
+        for victim in victims {
+            assert!(victim.join().unwrap_err().is_killed());
+        }
     });
 }
 
@@ -152,7 +154,7 @@ fn waiting_is_refused_where_nobody_may_yield_and_does_not_count() {
 
 #[test]
 fn the_deadlock_of_a_missing_party_names_the_barrier() {
-    let stuck = Builder::new().run(|| drop(Barrier::named("start", 2).wait()));
+    let stuck = Builder::new().run(|| Barrier::named("start", 2).wait().is_leader());
     let Err(RunError::Deadlock(report)) = stuck else {
         panic!("nobody else comes");
     };

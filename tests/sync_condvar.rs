@@ -85,7 +85,9 @@ fn one_wake_is_for_the_one_that_has_waited_longest() {
             yield_now();
             assert_eq!(log.text(), expected);
         }
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
     });
 }
 
@@ -99,7 +101,9 @@ fn a_wake_of_all_lets_them_go_on_one_after_another() {
         yield_now();
         assert_eq!(log.text(), "");
         drop(guard);
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
         assert_eq!(log.text(), "a b c");
     });
 }

@@ -47,7 +47,9 @@ fn a_set_event_lets_all_pass_in_order_until_it_is_cleared() {
         event.set();
         event.wait();
         log.add("main");
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
         assert_eq!(log.text(), "main a b c");
         event.clear();
         let late = waiter(&event, &log, "late");
@@ -92,7 +94,9 @@ fn a_fired_event_wakes_those_that_wait_and_is_lost_on_others() {
         yield_now();
         assert_eq!(count.get(), 2);
         event.fire();
-        listeners.map(|listener| listener.join().unwrap());
+        for listener in listeners {
+            listener.join().unwrap();
+        }
         assert_eq!(count.get(), 4);
     });
 }

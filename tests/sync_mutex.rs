@@ -530,7 +530,9 @@ fn a_mutex_may_outlive_a_run_in_which_tasks_waited_for_it() {
                 let waiters = [(); 3].map(|()| s.spawn(|| *mutex.lock() += 1));
                 yield_now();
                 drop(guard);
-                waiters.map(|waiter| waiter.join().unwrap());
+                for waiter in waiters {
+                    waiter.join().unwrap();
+                }
             });
         });
         assert_eq!(*mutex.lock(), 3 * round);

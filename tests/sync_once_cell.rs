@@ -119,7 +119,9 @@ fn nobody_comes_before_the_one_whose_turn_it_is_to_try() {
         let (cell, log) = (Rc::new(OnceCell::new()), Log::new());
         let makers = after_a_failure(&cell, &log);
         assert_eq!(*cell.get_or_init(|| "main"), "first");
-        makers.map(|maker| maker.join().unwrap());
+        for maker in makers {
+            maker.join().unwrap();
+        }
     });
 }
 

@@ -204,7 +204,9 @@ fn no_wake_of_a_condvar_is_lost_with_a_waiter_that_is_killed() {
         sleep(ms(1));
         assert_eq!(received.get(), u32::from(sent));
         waiters[1].kill("not needed any more");
-        waiters.map(|waiter| drop(waiter.join()));
+        for waiter in waiters {
+            drop(waiter.join());
+        }
         assert!(pair.0.try_lock().is_some());
     });
 }
@@ -218,10 +220,10 @@ fn a_kill_reaches_a_waiter_of_a_condvar_wherever_it_is() {
             spawn(move || drop(pair.1.wait(pair.0.lock())))
         });
         yield_now();
-        victims.map(|victim| {
+        for victim in victims {
             victim.kill("at some point");
             assert!(victim.join().unwrap_err().is_killed());
-        });
+        }
         assert!(pair.0.try_lock().is_some());
     });
 }
@@ -366,7 +368,9 @@ fn a_group_is_waited_for_until_all_have_left_whoever_is_killed() {
         group.wait();
         // Neither is in any more: one that had not begun has left without a word.
         assert!(left.get() >= 1);
-        members.map(|member| drop(member.join()));
+        for member in members {
+            drop(member.join());
+        }
     });
 }
 

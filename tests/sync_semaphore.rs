@@ -95,7 +95,9 @@ fn a_big_request_is_not_overtaken_by_small_ones() {
         yield_now();
         assert_eq!(log.text(), "");
         drop(third);
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
         assert_eq!(log.text(), "3 1");
     });
 }
@@ -111,7 +113,9 @@ fn permits_that_go_further_than_the_first_serve_the_next_too() {
         assert_eq!(semaphore.available(), 1);
         yield_now();
         assert_eq!(log.text(), "2 1 1");
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
         assert_eq!((log.text().as_str(), semaphore.available()), ("2 1 1 5", 5));
     });
 }
@@ -193,7 +197,9 @@ fn a_deadline_or_a_kill_of_the_first_lets_those_behind_it_pass() {
         let small = [acquire(&semaphore, 2, &log), acquire(&semaphore, 2, &log)];
         yield_now();
         assert_eq!(big.kill("not needed"), Killed::Parked);
-        small.map(|small| small.join().unwrap());
+        for small in small {
+            small.join().unwrap();
+        }
         assert!(big.join().unwrap_err().is_killed());
         assert_eq!((log.text().as_str(), semaphore.available()), ("1 2 2", 2));
     });
@@ -254,7 +260,9 @@ fn holders_that_are_killed_or_panic_give_back() {
         holders[1].kill("enough");
         let both = semaphore.acquire_many(2);
         assert_eq!(both.permits(), 2);
-        holders.map(|holder| holder.join().unwrap_err());
+        for holder in holders {
+            holder.join().unwrap_err();
+        }
     });
 }
 
@@ -361,7 +369,9 @@ fn a_semaphore_may_outlive_a_run_in_which_tasks_waited_for_it() {
             let left_over = acquire(&semaphore, 2, &Log::new());
             yield_now();
             drop(permit);
-            waiters.map(|waiter| waiter.join().unwrap());
+            for waiter in waiters {
+                waiter.join().unwrap();
+            }
             drop(left_over);
         });
         assert_eq!(semaphore.available(), 1);

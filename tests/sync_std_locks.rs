@@ -4,7 +4,7 @@ mod steps;
 use maypole::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use maypole::{Builder, run, scope, sleep, spawn, yield_now};
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::rc::Rc;
 use steps::{OnDrop, ms, on_virtual_time, unwinds};
 

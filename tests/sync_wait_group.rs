@@ -61,7 +61,9 @@ fn several_may_wait_for_each_other_and_go_on_in_order() {
         assert_eq!(log.text(), "");
         group.wait();
         log.add("main");
-        members.map(|member| member.join().unwrap());
+        for member in members {
+            member.join().unwrap();
+        }
         assert_eq!(log.text(), "main a b c");
     });
 }

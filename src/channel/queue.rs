@@ -51,8 +51,10 @@ pub(super) struct Chan<T> {
     receivers: WaitQueue,
     senders: WaitQueue,
     paired: WaitQueue,
-    /// Whether a select has ever waited here: before, everybody in a queue offers the same.
+    /// Whether a select has ever waited to send: before, each parked sender has its message made.
     selected: Cell<bool>,
+    /// Whether anybody has ever waited here only to watch.
+    watched: Cell<bool>,
     pub(super) sender_count: Cell<usize>,
     pub(super) receiver_count: Cell<usize>,
     pub(super) prefer: Prefer,
@@ -85,6 +87,7 @@ impl<T> Chan<T> {
             senders: WaitQueue::new(),
             paired: WaitQueue::new(),
             selected: Cell::new(false),
+            watched: Cell::new(false),
             sender_count: Cell::new(1),
             receiver_count: Cell::new(1),
             prefer,
@@ -144,7 +147,7 @@ impl<T> Chan<T> {
 
     #[inline(never)]
     fn meet_parked_receiver(&self) -> bool {
-        if !self.selected.get() {
+        if !self.watched.get() {
             return scheduler::wake_one(&self.receivers, token::MESSAGE).is_some();
         }
         if self.is_rendezvous() {
@@ -226,7 +229,7 @@ impl<T> Chan<T> {
     /// Wakes a parked sender whose message is made; gives its key.
     #[inline(never)]
     fn meet_sender(&self, partner: Partner) -> Option<usize> {
-        if !self.selected.get() {
+        if self.all_are_done() {
             return scheduler::wake_one(&self.senders, token::TAKEN);
         }
         let waits = partner == Partner::Any && self.is_rendezvous();
@@ -285,7 +288,7 @@ impl<T> Chan<T> {
 
     #[inline(always)]
     fn wake_watchers(&self, queue: &WaitQueue) {
-        if self.selected.get() {
+        if self.watched.get() {
             self.wake_each_watcher(queue);
         }
     }
@@ -303,9 +306,17 @@ impl<T> Chan<T> {
         }
         let patience = patience && self.is_rendezvous();
         self.may_meet_sender(&self.state.borrow())
-            && scheduler::has_waiter(&self.senders, |offer| {
-                offer < WATCHES || patience && offer == MAKES_IT_LATER
-            })
+            && match self.all_are_done() {
+                true => scheduler::has_waiter(&self.senders),
+                false => scheduler::has_such_waiter(&self.senders, |offer| {
+                    offer < WATCHES || patience && offer == MAKES_IT_LATER
+                }),
+            }
+    }
+
+    /// Whether every parked sender has its message made.
+    fn all_are_done(&self) -> bool {
+        !self.selected.get() && !self.watched.get()
     }
 
     /// Sets a message apart for the caller.
@@ -353,7 +364,7 @@ impl<T> Chan<T> {
         self.receiver_count.get() == 0
             || self.has_room(&self.state.borrow())
             || self.is_rendezvous()
-                && scheduler::has_waiter(&self.receivers, |offer| offer == TAKES)
+                && scheduler::has_such_waiter(&self.receivers, |offer| offer == TAKES)
     }
 
     /// Keeps a place for the caller's message.
@@ -380,8 +391,12 @@ impl<T> Chan<T> {
     }
 
     pub(super) fn enlist_case(&self, side: Side, interest: Interest) -> (&WaitQueue, usize) {
-        self.selected.set(true);
         let watches = interest == Interest::Watch;
+        match side {
+            _ if watches => self.watched.set(true),
+            Side::Senders => self.selected.set(true),
+            Side::Receivers => {}
+        }
         match side {
             Side::Receivers if watches => (self.enlist_in_receivers(), WATCHES),
             Side::Receivers => (self.enlist_in_receivers(), TAKES),

@@ -204,8 +204,14 @@ pub(crate) fn wake_first(
     ask_kernel(queue, |kernel| kernel.wake_first(queue, token, wanted))
 }
 
+/// Whether anybody waits in the queue.
+#[inline(always)]
+pub(crate) fn has_waiter(queue: &WaitQueue) -> bool {
+    ask_kernel(queue, |kernel| kernel.has_waiter(queue).then_some(())).is_some()
+}
+
 /// Whether anybody waits in the queue whose offer is wanted.
-pub(crate) fn has_waiter(queue: &WaitQueue, wanted: impl Fn(usize) -> bool) -> bool {
+pub(crate) fn has_such_waiter(queue: &WaitQueue, wanted: impl Fn(usize) -> bool) -> bool {
     ask_kernel(queue, |kernel| {
         kernel.find_waiter(queue, wanted).map(|_| ())
     })

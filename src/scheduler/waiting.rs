@@ -183,8 +183,11 @@ impl Kernel {
     }
 
     /// Whether anybody waits in the queue.
+    #[inline]
     pub(crate) fn has_waiter(&self, queue: &WaitQueue) -> bool {
-        self.first_waiter(queue).is_some()
+        queue
+            .key(self.run)
+            .is_some_and(|number| self.queues[number as usize].head != WaiterKey::NONE)
     }
 
     pub(super) fn count_waiters(&self, queue: &WaitQueue) -> usize {

@@ -365,7 +365,9 @@ impl Condvar {
     ///     });
     ///     yield_now();
     ///     shared.1.notify_all();
-    ///     waiters.map(|waiter| waiter.join().unwrap());
+    ///     for waiter in waiters {
+    ///         waiter.join().unwrap();
+    ///     }
     /// });
     /// ```
     #[inline]

@@ -150,7 +150,9 @@ impl Event {
     ///     });
     ///     yield_now();
     ///     gong.fire();
-    ///     listeners.map(|listener| listener.join().unwrap());
+    ///     for listener in listeners {
+    ///         listener.join().unwrap();
+    ///     }
     ///     assert!(!gong.is_set());
     /// });
     /// ```

@@ -22,7 +22,7 @@
 //!             })
 //!         })
 //!         .collect();
-//!     let seated = guests.into_iter().filter(|_| true).map(|guest| guest.join().unwrap());
+//!     let seated = guests.into_iter().filter_map(|guest| guest.join().ok());
 //!     assert_eq!(seated.filter(|seated| *seated).count(), 3);
 //! });
 //! ```

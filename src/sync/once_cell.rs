@@ -40,7 +40,9 @@ const KIND: Kind = Kind {
 ///             assert_eq!(*config.get_or_init(load), "loaded");
 ///         })
 ///     });
-///     tasks.map(|task| task.join().unwrap());
+///     for task in tasks {
+///         task.join().unwrap();
+///     }
 ///     assert_eq!(loads.get(), 1);
 /// });
 /// ```
