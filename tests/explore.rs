@@ -434,6 +434,32 @@ fn kills_timeouts_scopes_generators_and_nested_children_may_be_inside() {
 }
 
 #[test]
+fn a_task_that_is_killed_while_another_came_before_its_call_does_not_do_it() {
+    let killed_there = Cell::new(0);
+    let outcome = all(|| {
+        let (begun, done) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let (begins, does) = (begun.clone(), done.clone());
+        let victim = spawn(move || {
+            let open = Event::new();
+            open.set();
+            begins.set(true);
+            open.wait();
+            does.set(true);
+        });
+        let other = spawn(|| ());
+        other.join().unwrap();
+        if begun.get() && !done.get() {
+            killed_there.set(killed_there.get() + 1);
+            victim.kill("between");
+            assert!(victim.join().unwrap_err().is_killed());
+            assert!(!done.get(), "killed before the call, and the call was done");
+        }
+    });
+    assert_holds(&outcome);
+    assert!(killed_there.get() > 0);
+}
+
+#[test]
 fn a_tasks_cleanup_is_done_in_every_schedule_although_main_leaves_it_behind() {
     let (begun, ended) = (Cell::new(0), Cell::new(0));
     let outcome = all(|| {

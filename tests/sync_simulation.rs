@@ -6,7 +6,7 @@ use maypole::sync::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock, Semaphore,
 use maypole::task::{Status, What};
 use maypole::time::timeout;
 use maypole::{Builder, Clock, Task, sleep, spawn, yield_now};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use steps::ms;
 
@@ -397,5 +397,36 @@ fn in_turns_the_line_of_a_semaphore_is_kept_by_all_that_stay_in_it() {
             task.join()
                 .map_or_else(|error| assert!(error.is_killed(), "{error}"), |()| ());
         }
+    });
+}
+
+#[test]
+fn a_check_and_an_act_without_a_park_between_them_need_no_lock() {
+    const LIMIT: usize = 3;
+    run_on_virtual_time(7, || {
+        let (group, full) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(0)));
+        let elves: Vec<_> = (0..10)
+            .map(|elf| {
+                let (group, full) = (group.clone(), full.clone());
+                spawn(move || {
+                    for turn in 0..10_000 {
+                        if group.borrow().len() < LIMIT {
+                            group.borrow_mut().push(elf);
+                        } else {
+                            count(&full);
+                        }
+                        assert!(group.borrow().len() <= LIMIT);
+                        yield_now();
+                        if turn % 2 == 0 {
+                            group.borrow_mut().retain(|other| *other != elf);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for elf in elves {
+            elf.join().unwrap();
+        }
+        assert!(full.get() > 1000);
     });
 }

@@ -194,7 +194,7 @@ macro_rules! __select {
         $crate::__select!(@run $order $default $bound)
     };
 
-    // ── run ──────────────────────────────────────────────────────────────────────────────────
+    // ── run: the operation is moved before a body, which may use its handle up ───────────────
     (@run $order:ident () [$([$kind:ident $handle:ident $($rest:tt)*])+]) => {{
         let operation = $crate::channel::__private::wait(
             [$($handle.__case()),+],
@@ -215,7 +215,8 @@ macro_rules! __select {
             $crate::channel::__private::Order::$order,
         );
         match operation {
-            ::std::option::Option::Some(operation) => {
+            some @ ::std::option::Option::Some(_) => {
+                let operation = ::std::option::Option::unwrap(some);
                 $crate::__select!(@choose operation $([$kind $handle $($rest)*])+)
             }
             none @ ::std::option::Option::None => {
@@ -232,7 +233,8 @@ macro_rules! __select {
             $timeout,
         );
         match operation {
-            ::std::option::Option::Some(operation) => {
+            some @ ::std::option::Option::Some(_) => {
+                let operation = ::std::option::Option::unwrap(some);
                 $crate::__select!(@choose operation $([$kind $handle $($rest)*])+)
             }
             none @ ::std::option::Option::None => {

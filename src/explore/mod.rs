@@ -44,7 +44,8 @@
 //! Everything but look outside: the hash order of a `HashMap`, the system's clock, random numbers,
 //! real I/O and what an earlier schedule has left behind in a static variable make two runs of one
 //! schedule differ. The first schedule is run twice, and every other begins like one that was run
-//! before: a program that differs is a failure, and the report says where.
+//! before: a program that differs is a failure, and the report says where. What it prints, it
+//! prints in every schedule; its panics print nothing, until the report.
 //!
 //! # Seeing it again
 //!

@@ -41,6 +41,10 @@ pub(crate) fn deadlock(tasks: &[TaskView]) -> Report {
 pub(crate) fn stuck(headline: &str, tasks: &[TaskView]) -> Report {
     let mut text = format!("maypole: {headline}\n\n");
     let survey = Survey::new(tasks);
+    if !survey.cycles.is_empty() {
+        survey.write_cycles(&mut text);
+        text.push('\n');
+    }
     survey.write_tasks(&survey.groups(), &mut text);
     Report::new(text)
 }

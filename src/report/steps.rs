@@ -244,6 +244,7 @@ impl Steps {
         match does {
             Does::Operation { what, waits } => {
                 let what = match what {
+                    What::Join(TaskId { serial: 0, .. }) => "joins a task".to_string(),
                     What::Join(id) => format!("joins {}", self.name(id.serial)),
                     What::Scope => "scope".to_string(),
                     what => what.to_string(),

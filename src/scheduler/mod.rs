@@ -41,9 +41,10 @@ mod tests;
 use door::with_scheduler;
 pub(crate) use door::{
     Ban, chance, choose_case, choose_value, count_waiters, current, current_id, current_in_panic,
-    deadline_after, deadline_at, first_offer, has_such_waiter, has_waiter, in_panic_hook, is_current_killed,
-    is_in_task, is_kill_pending, is_running, keep_panic, kill, launch, mark_panic_hook, now,
-    outside, panic_joined, swap_hook_mark, wake_all, wake_first, wake_one, with_kernel, tell_of_panic,
+    deadline_after, deadline_at, first_offer, has_such_waiter, has_waiter, in_panic_hook,
+    is_current_killed, is_in_task, is_kill_pending, is_running, keep_panic, kill, launch,
+    mark_panic_hook, now, outside, panic_joined, swap_hook_mark, tell_of_panic, wake_all,
+    wake_first, wake_one, with_kernel,
 };
 
 use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};

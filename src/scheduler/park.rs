@@ -87,7 +87,11 @@ pub(crate) fn yield_as(wait: Wait) {
 #[inline(always)]
 pub(crate) fn enter(wait: Wait) {
     if coroutine::attention() != 0 {
-        enter_slowly(wait.pack());
+        match wait.what {
+            // Packed, it forgets which task it was if that has ended.
+            What::Join(_) => enter_join_slowly(wait),
+            _ => enter_slowly(wait.pack()),
+        }
     }
     if coroutine::spend() >= BUDGET {
         give_way(wait.pack());
@@ -96,8 +100,17 @@ pub(crate) fn enter(wait: Wait) {
 
 #[cold]
 #[inline(never)]
+fn enter_join_slowly(wait: Wait) {
+    heed_and_explore(wait);
+}
+
+#[cold]
+#[inline(never)]
 fn enter_slowly(wait: Packed) {
-    let wait = unpack(wait);
+    heed_and_explore(unpack(wait));
+}
+
+fn heed_and_explore(wait: Wait) {
     heed(wait);
     if coroutine::attention() & attention::EXPLORE != 0 {
         explore(wait, Kernel::explore_operation);
