@@ -30,6 +30,9 @@ use std::time::Duration;
 /// Stack size of a task that asks for none: address space, of which a task uses what it touches.
 const STACK_SIZE: usize = 256 << 10;
 
+/// That of the first task, whose code ran on the OS thread's own big stack before it was a task.
+const MAIN_STACK_SIZE: usize = 1 << 20;
+
 /// Runs `main` as the first task and gives its result, once `main` has returned and every other
 /// task is gone.
 ///
@@ -104,7 +107,8 @@ pub enum Clock {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `run`"]
 pub struct Builder {
-    stack_size: usize,
+    /// As asked for.
+    stack_size: Option<usize>,
     clock: Clock,
     seed: u64,
     max_turns: u64,
@@ -115,7 +119,7 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         Builder {
-            stack_size: STACK_SIZE,
+            stack_size: None,
             clock: Clock::Real,
             seed: 0,
             max_turns: u64::MAX,
@@ -126,7 +130,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The real clock, first in, first out, 256 KiB of stack.
+    /// The real clock, first in, first out, 256 KiB of stack, 1 MiB for main.
     ///
     /// Parks: no, nor does any option.
     ///
@@ -139,8 +143,8 @@ impl Builder {
         Builder::default()
     }
 
-    /// Gives tasks that ask for none a stack of at least so many bytes, rounded up to a power of
-    /// two from 16 KiB on; more than 1 GiB counts as 1 GiB.
+    /// Gives main and the tasks that ask for none a stack of at least so many bytes, rounded up to
+    /// a power of two from 16 KiB on; more than 1 GiB counts as 1 GiB.
     ///
     /// # Examples
     ///
@@ -152,7 +156,7 @@ impl Builder {
     /// assert_eq!(deep.unwrap(), 10_000);
     /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.stack_size = bytes;
+        self.stack_size = Some(bytes);
         self
     }
 
@@ -305,6 +309,10 @@ impl Builder {
                     name: "main".into(),
                     max_turns: options.max_turns,
                     detail: Detail::Reports,
+                    main_stack_size: match options.stack_size {
+                        None => Some(MAIN_STACK_SIZE),
+                        Some(_) => None,
+                    },
                 };
                 stage.perform(main)
             })
@@ -321,7 +329,7 @@ impl Builder {
             Clock::Real => KernelClock::real(),
             Clock::Virtual => KernelClock::virtual_time(),
         };
-        let scheduler = Scheduler::new(clock, self.stack_size);
+        let scheduler = Scheduler::new(clock, self.stack_size.unwrap_or(STACK_SIZE));
         scheduler.set_slack(self.timer_slack);
         scheduler.watch_cycles(report::cycle_closed);
         scheduler.kernel(|kernel| {
@@ -467,6 +475,8 @@ struct Stage<'a, 'env> {
     name: Rc<str>,
     max_turns: u64,
     detail: Detail,
+    /// Where main has a stack of another size than all.
+    main_stack_size: Option<usize>,
 }
 
 /// What is told of a run that cannot go on.
@@ -495,7 +505,7 @@ impl<'env> Stage<'_, 'env> {
         let body = self.lender.erase(packet.clone());
         let trouble = self.scheduler.enter(|| {
             let traits = Traits {
-                stack_size: None,
+                stack_size: self.main_stack_size,
                 flags: Flags::default().with(Flags::SCOPED),
             };
             match scheduler::launch(body, traits, First::Parent, |_| ()) {
@@ -685,7 +695,9 @@ impl<'a> Run<'a> {
         match self.scheduler.drive(&mut *self.driver) {
             Stop::Watched => {}
             _ => {
-                coroutine::say(format_args!("{trouble}"));
+                if self.detail == Detail::Reports {
+                    coroutine::say(format_args!("{trouble}"));
+                }
                 coroutine::say(format_args!(
                     "maypole: main cannot be ended, what it borrows may still be in use"
                 ));

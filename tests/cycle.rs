@@ -107,35 +107,35 @@ fn a_task_that_comes_back_into_its_cycle_is_no_news() {
         run(|| {
             let (left, right) = forks();
             let (theirs_left, theirs_right) = (left.clone(), right.clone());
-            let stubborn = spawn(move || {
-                let _left = theirs_left.lock();
-                yield_now();
-                for _ in 0..3 {
-                    let dinner = catch_unwind(AssertUnwindSafe(|| drop(theirs_right.lock())));
-                    eprintln!("{}", if dinner.is_ok() { "ate" } else { "killed" });
-                }
-            });
-            let other = spawn(move || {
+            spawn(move || dine(&theirs_left, &theirs_right));
+            spawn(move || {
                 let _right = right.lock();
                 yield_now();
-                let dinner = task::shield(|| left.lock());
-                drop(dinner);
+                // A panic of another task takes it out of the line; and there it is again.
+                let fails = || {
+                    scope(|s| {
+                        s.spawn(|| {
+                            (0..4).for_each(|_| yield_now());
+                            panic!("to end the scope");
+                        });
+                        drop(left.lock());
+                    })
+                };
+                assert!(catch_unwind(AssertUnwindSafe(fails)).is_err());
+                eprintln!("once more");
+                drop(left.lock());
             });
-            for _ in 0..4 {
-                yield_now();
-            }
-            stubborn.kill("a first time");
-            other.join().unwrap();
+            (0..20).for_each(|_| yield_now());
+            eprintln!("main goes on");
         });
     })
     .succeeds();
-    assert_eq!(told(&ended), 1, "{}", ended.stderr);
-    assert_eq!(
-        ended.stderr.matches("killed\n").count(),
-        3,
+    assert!(
+        ended.stderr.contains("once more\nmain goes on\n"),
         "{}",
         ended.stderr
     );
+    assert_eq!(told(&ended), 1, "{}", ended.stderr);
 }
 
 #[test]
@@ -378,28 +378,46 @@ fn a_cycle_that_main_leaves_behind_is_told_before_its_tasks_are_killed() {
 }
 
 #[test]
-fn locks_of_destructors_that_run_because_all_are_killed_are_no_news() {
-    struct Locks(Rc<Mutex<()>>, Rc<Mutex<()>>);
-    impl Drop for Locks {
+fn a_cycle_of_destructors_is_told_by_the_report_of_what_would_not_die() {
+    struct Dines(Fork, Fork);
+    impl Drop for Dines {
         fn drop(&mut self) {
             let _first = self.0.lock();
-            yield_now();
-            drop(self.1.lock_timeout(HOUR));
+            sleep(Duration::from_millis(1)); // the next is killed meanwhile
+            drop(self.1.lock());
         }
     }
     let ended = child::run(|| {
-        let stuck = Builder::new().clock(Clock::Virtual).run(|| {
+        run(|| {
             let (left, right) = forks();
-            let locks = [Locks(left.clone(), right.clone()), Locks(right, left)];
-            for lock in locks {
+            let dinners = [Dines(left.clone(), right.clone()), Dines(right, left)];
+            for dinner in dinners {
                 spawn(move || {
-                    let _lock = lock;
+                    let _dinner = dinner;
                     task::park();
                 });
             }
-            task::park();
+            yield_now();
         });
-        assert!(stuck.is_err());
+    })
+    .succeeds();
+    let head =
+        "maypole: these tasks would not die and are leaked\n\n  cycle   #2 ─waits for─> Mutex ";
+    assert!(ended.stderr.starts_with(head), "{}", ended.stderr);
+    assert_eq!(told(&ended), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn a_daemon_that_waits_for_a_lock_of_the_scope_closes_nothing() {
+    let ended = child::run(|| {
+        run(|| {
+            let lock = Mutex::new(());
+            let _guard = lock.lock();
+            scope(|s| {
+                s.spawn_daemon(|| drop(lock.lock()));
+                s.spawn(|| (0..4).for_each(|_| yield_now()));
+            });
+        });
     })
     .succeeds();
     assert_eq!(ended.stderr, "");

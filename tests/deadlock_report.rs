@@ -347,6 +347,36 @@ fn paused_tasks_and_daemons_are_told_as_such() {
 }
 
 #[test]
+fn what_a_paused_task_has_waited_for_is_no_wait() {
+    // @main
+    let report = deadlock(|| {
+        let child = spawn(yield_now);
+        let joiner = named("joiner", move || child.join().unwrap()); // @joiner
+        yield_now();
+        joiner.task().pause();
+        yield_now();
+        yield_now();
+        // It takes the place in the table of the one that was joined.
+        let heir = named("heir", move || joiner.join().unwrap()); // @heir
+        heir.join().unwrap(); // @join
+    });
+    let text = expected!(
+        "
+  all are waiting, but in no circle: something was never sent or released
+
+  #1 main    joins heir at @join (spawned at @main)
+|join
+  #3 joiner  waits for a turn, is paused (spawned at @joiner)
+  #4 heir    joins joiner at @heir (spawned at @heir)
+|heir
+
+  to end a pause:        maypole::Task::resume
+  to search for others:  maypole::explore::check(..) tries every order of the tasks, in a test"
+    );
+    assert_eq!(report, head("any of these 3 tasks") + &text);
+}
+
+#[test]
 fn a_hundred_tasks_on_one_channel_are_one_group() {
     // @main
     let report = deadlock(|| {

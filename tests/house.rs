@@ -202,7 +202,9 @@ fn nobody_keeps_a_glimpse_of_the_scheduler() {
         "call with_scheduler or with_kernel",
     );
     let sources = sources();
-    let door = sources.iter().find(|source| source.path == "scheduler/door.rs");
+    let door = sources
+        .iter()
+        .find(|source| source.path == "scheduler/door.rs");
     let shown = door.expect("there is a door").places(".show(").len();
     assert_eq!(shown, 1, "with_scheduler alone shows a glimpse");
 }

@@ -90,10 +90,11 @@ fn guards_by_mprotect_end_with_an_error_that_names_the_limit_and_the_cure() {
             let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
             let maps: usize = maps.trim().parse().unwrap();
             let budget = maps / 4 - 1024;
-            assert_eq!(count + 1, budget);
+            // Main's stack, of a size of its own, came in a batch of sixteen.
+            assert_eq!(count + 16, budget);
             let text = error.to_string();
             for part in [
-                format!("no room for another stack after {budget}: "),
+                format!("no room for another stack after {}: ", count + 1),
                 format!("vm.max_map_count ({maps}) allows this process {budget} guarded stacks"),
                 "raise it (sysctl -w vm.max_map_count=".to_string(),
                 "Linux 6.13".to_string(),
@@ -356,7 +357,7 @@ fn a_run_whose_tasks_starve_for_good_ends_with_a_report() {
     );
     assert!(report.contains("vm.max_map_count"), "{report}");
     assert!(
-        report.contains("#1 'main' joins task #2 at tests/limits.rs:"),
+        report.contains("#1 main  joins #2 at tests/limits.rs:"),
         "{report}"
     );
 }

@@ -1,8 +1,8 @@
-//! Mutants of the kernel: faults planted on purpose, which the scheduler's tests must find.
+//! Mutants: faults planted on purpose, which the tests must find.
 //!
-//! Each file in `tests/mutants` is one mutant: what is wrong with it, and passages of the source
-//! with what stands in their place. The slow test builds each in a folder of its own and runs
-//! `scheduler::tests` on it:
+//! Each file in `tests/mutants` is one mutant: what is wrong with it, the test files that must find
+//! it, and passages of the source with what stands in their place. The slow test builds each in a
+//! folder of its own and runs these files on it, or `scheduler::tests` where none is named:
 //!
 //! ```text
 //! cargo test --test mutants -- --ignored
@@ -26,6 +26,8 @@ const UNNEEDED: &[&str] = &[
 
 struct Mutant {
     name: String,
+    /// The test files that must find it; none for the scheduler's own tests.
+    tests: Vec<String>,
     hunks: Vec<Hunk>,
 }
 
@@ -40,9 +42,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Reads the mutants: lines of comment, then hunks of
+/// Reads the mutants: lines of comment, perhaps test files, then hunks of
 ///
 /// ```text
+/// tests: select_claims
+///
 /// file: src/scheduler/kernel.rs
 /// <<<<
 /// what is there
@@ -81,7 +85,13 @@ fn mutant(path: &Path) -> Mutant {
         });
     }
     assert!(!hunks.is_empty(), "{name}: no hunk");
-    Mutant { name, hunks }
+    let tests = text.lines().find_map(|line| line.strip_prefix("tests: "));
+    let tests = tests.unwrap_or_default().split(' ').map(String::from);
+    Mutant {
+        name,
+        tests: tests.filter(|test| !test.is_empty()).collect(),
+        hunks,
+    }
 }
 
 impl Mutant {
@@ -118,6 +128,7 @@ impl Copy {
     fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("maypole-mutants-{}", std::process::id()));
         copy_all(&root().join("src"), &folder.join("src"));
+        copy_all(&root().join("tests"), &folder.join("tests"));
         let _ = fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"));
         let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("there is a manifest");
         let (mut needed, mut kept) = (true, String::from("[workspace]\n\n"));
@@ -134,10 +145,16 @@ impl Copy {
         Copy(folder)
     }
 
-    /// The tests of the library, built; an error is the compiler's.
-    fn build(&self) -> Result<PathBuf, String> {
+    /// The programs of these test files, or of the library's tests where none is named; an error
+    /// is the compiler's.
+    fn build(&self, tests: &[String]) -> Result<Vec<PathBuf>, String> {
+        let mut which: Vec<String> = tests.iter().map(|test| format!("--test={test}")).collect();
+        if which.is_empty() {
+            which.push("--lib".to_string());
+        }
         let output = Command::new(env!("CARGO"))
-            .args(["test", "--lib", "--no-run", "--offline", "--color=never"])
+            .args(["test", "--no-run", "--offline", "--color=never"])
+            .args(which)
             .current_dir(&self.0)
             .env("CARGO_TARGET_DIR", self.0.join("target"))
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
@@ -145,34 +162,46 @@ impl Copy {
             .output()
             .expect("cargo starts");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let program = text.lines().find_map(|line| {
-            let path = line.trim().strip_prefix("Executable unittests")?;
+        let program = |line: &str| {
+            let path = line.trim().strip_prefix("Executable ")?;
             // Relative where it is below the folder that cargo runs in.
             Some(self.0.join(path.split_once('(')?.1.trim_end_matches(')')))
-        });
-        program.filter(|_| output.status.success()).ok_or(text)
+        };
+        let programs: Vec<PathBuf> = text.lines().filter_map(program).collect();
+        match output.status.success() && programs.len() == tests.len().max(1) {
+            true => Ok(programs),
+            false => Err(text),
+        }
     }
 
-    /// Whether the scheduler's tests pass.
-    fn passes(program: &Path) -> bool {
-        let mut child = Command::new(program)
-            .args(["scheduler::tests", "--test-threads=2"])
-            .env("RUST_BACKTRACE", "0")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the tests start");
-        let start = Instant::now();
-        while start.elapsed() < AT_MOST {
-            if let Some(status) = child.try_wait().expect("the tests can be asked for") {
-                return status.success();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        child.kill().expect("the tests can be ended");
-        child.wait().expect("the tests have ended");
-        false
+    /// Whether these test files pass, or the scheduler's tests where none is named.
+    fn passes(&self, tests: &[String]) -> Result<bool, String> {
+        let filter = tests.is_empty().then_some("scheduler::tests");
+        let programs = self.build(tests)?;
+        Ok(programs.iter().all(|program| passes(program, filter)))
     }
+}
+
+/// Whether the tests of a program pass.
+fn passes(program: &Path, filter: Option<&str>) -> bool {
+    let mut child = Command::new(program)
+        .args(filter)
+        .arg("--test-threads=2")
+        .env("RUST_BACKTRACE", "0")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the tests start");
+    let start = Instant::now();
+    while start.elapsed() < AT_MOST {
+        if let Some(status) = child.try_wait().expect("the tests can be asked for") {
+            return status.success();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("the tests can be ended");
+    child.wait().expect("the tests have ended");
+    false
 }
 
 impl Drop for Copy {
@@ -205,7 +234,7 @@ fn every_mutant_finds_its_place_in_the_source() {
 
 #[test]
 #[ignore = "builds the crate once for each mutant"]
-fn no_mutant_survives_the_tests_of_the_scheduler() {
+fn no_mutant_survives_its_tests() {
     let mutants = mutants();
     assert!(mutants.len() >= 10, "only {} mutants", mutants.len());
     let misfits: Vec<String> = mutants.iter().flat_map(Mutant::misfits).collect();
@@ -215,18 +244,23 @@ fn no_mutant_survives_the_tests_of_the_scheduler() {
         misfits.join("\n")
     );
     let copy = Copy::new();
-    let program = copy
-        .build()
-        .unwrap_or_else(|text| panic!("the source does not build: {text}"));
-    assert!(Copy::passes(&program), "the tests fail without any mutant");
+    let mut tests: Vec<String> = mutants.iter().flat_map(|m| m.tests.clone()).collect();
+    tests.sort();
+    tests.dedup();
+    for tests in [&[], &tests[..]] {
+        match copy.passes(tests) {
+            Ok(true) => {}
+            Ok(false) => panic!("the tests fail without any mutant: {tests:?}"),
+            Err(text) => panic!("the source does not build: {text}"),
+        }
+    }
     let mut survivors = Vec::new();
     for mutant in &mutants {
         mutant.plant(&copy.0);
         let start = Instant::now();
-        let program = copy.build();
-        let program =
-            program.unwrap_or_else(|text| panic!("{} does not build: {text}", mutant.name));
-        let survives = Copy::passes(&program);
+        let survives = copy
+            .passes(&mutant.tests)
+            .unwrap_or_else(|text| panic!("{} does not build: {text}", mutant.name));
         let verdict = match survives {
             true => "SURVIVES",
             false => "found",
@@ -241,7 +275,7 @@ fn no_mutant_survives_the_tests_of_the_scheduler() {
     }
     assert!(
         survivors.is_empty(),
-        "no test of the scheduler finds {}",
+        "no test finds {}",
         survivors.join(", ")
     );
 }

@@ -342,6 +342,9 @@ impl<'a> Select<'a> {
     /// The number of the first operation that becomes ready. It is made sure of nothing, so try
     /// it by a `try_` method and come back if that fails.
     ///
+    /// A partner that waits in a [`select!`](crate::select!) to send on a rendezvous channel wins
+    /// by this and makes its message, which then waits to be received.
+    ///
     /// Parks: until one is ready. A kill unwinds the task from here.
     ///
     /// # Panics

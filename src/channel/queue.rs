@@ -14,7 +14,7 @@
 //! makes its message only when it has won, so a receiver that meets one wakes it and waits in
 //! `paired` for the message.
 use super::builder::Prefer;
-use super::error::{TryRecvError, TrySendError};
+use super::error::TryRecvError;
 use super::facts::Facts;
 use crate::scheduler::wait::WaitQueue;
 use crate::scheduler::{self, park};
@@ -115,11 +115,12 @@ impl<T> Chan<T> {
 
     // ── sending ──────────────────────────────────────────────────────────────────────────────
 
-    /// Hands the message to a parked receiver, or queues it where there is room.
+    /// Hands the message to a parked receiver, or queues it where there is room; else it is left
+    /// where it is. Messages may be big, so they pass through as few hands as can be.
     #[inline(always)]
-    pub(super) fn try_send(&self, message: T) -> Result<Met, TrySendError<T>> {
+    pub(super) fn try_send(&self, message: &mut Option<T>) -> Result<Met, Refusal> {
         if self.receiver_count.get() == 0 {
-            return Err(TrySendError::Disconnected(message));
+            return Err(Refusal::Disconnected);
         }
         let mut state = self.state.borrow_mut();
         // Receivers are parked only while no message is free for them.
@@ -127,9 +128,9 @@ impl<T> Chan<T> {
         if met {
             state.promised += 1;
         } else if !self.has_room(&state) {
-            return Err(TrySendError::Full(message));
+            return Err(Refusal::Full);
         }
-        state.queue.push_back(message);
+        state.push(message);
         Ok(match met && self.prefer == Prefer::Receiver {
             true => Met::First,
             false => Met::Whoever,
@@ -164,7 +165,8 @@ impl<T> Chan<T> {
     }
 
     /// Where a sender waits whose message does not find room; gives the key of the message.
-    pub(super) fn enlist_message(&self, message: T) -> (&WaitQueue, usize) {
+    pub(super) fn enlist_message(&self, message: &mut Option<T>) -> (&WaitQueue, usize) {
+        let message = message.take().expect("a sender parks with its message");
         let key = self.state.borrow_mut().waiting.insert(message);
         (self.enlist_sender(), key)
     }
@@ -189,22 +191,27 @@ impl<T> Chan<T> {
 
     /// Takes the oldest message, or that of a parked sender.
     #[inline(always)]
-    pub(super) fn try_recv(&self, partner: Partner) -> Result<(T, Met), TryRecvError> {
+    pub(super) fn try_recv(
+        &self,
+        partner: Partner,
+        message: &mut Option<T>,
+    ) -> Result<Met, TryRecvError> {
         let mut state = self.state.borrow_mut();
         if state.queued() > 0 {
-            let message = state.pop();
+            *message = state.queue.pop_front();
             let mut met = Met::Whoever;
             // Senders are parked only while there is no room.
             if state.queued() + state.reserved + 1 >= self.capacity {
                 met = self.refill(&mut state);
             }
-            return Ok((message, met));
+            return Ok(met);
         }
         if self.may_meet_sender(&state)
             && let Some(key) = self.meet_sender(partner)
         {
-            let message = state.waiting.remove(key);
-            return Ok((state.exchange(message), self.prefers_sender()));
+            let made = state.waiting.remove(key);
+            *message = Some(state.exchange(made));
+            return Ok(self.prefers_sender());
         }
         Err(match self.sender_count.get() {
             0 => TryRecvError::Disconnected,
@@ -263,10 +270,10 @@ impl<T> Chan<T> {
 
     /// The message that a woken receiver was promised.
     #[inline(always)]
-    pub(super) fn take_promised(&self) -> T {
+    pub(super) fn take_promised(&self) -> Option<T> {
         let mut state = self.state.borrow_mut();
         state.promised -= 1;
-        state.pop()
+        state.queue.pop_front()
     }
 
     /// Where a receiver waits. A `select!` that waits to send is told to make its message.
@@ -343,17 +350,22 @@ impl<T> Chan<T> {
     /// Wakes the sender of a `select!` that makes its message for the caller, who then waits in
     /// the queue of the paired ones.
     pub(super) fn pair(&self) -> bool {
-        let paired = self.is_rendezvous()
-            && self.selected.get()
-            && scheduler::wake_first(&self.senders, token::PAIRED, |offer| {
-                offer == MAKES_IT_LATER
-            })
-            .is_some();
+        let paired = self.commit_one();
         if paired {
             self.facts.note(0, self);
             self.paired.introduce(|| self.facts.object());
         }
         paired
+    }
+
+    /// Wakes a `select!` that waits to send here: it has won, and makes its message.
+    fn commit_one(&self) -> bool {
+        self.is_rendezvous()
+            && self.selected.get()
+            && scheduler::wake_first(&self.senders, token::PAIRED, |offer| {
+                offer == MAKES_IT_LATER
+            })
+            .is_some()
     }
 
     pub(super) fn paired(&self) -> &WaitQueue {
@@ -398,21 +410,29 @@ impl<T> Chan<T> {
             Side::Receivers => {}
         }
         match side {
-            Side::Receivers if watches => (self.enlist_in_receivers(), WATCHES),
+            Side::Receivers if watches => {
+                // Whoever watches takes nothing, so the message of a `select!` must be made first.
+                self.commit_one();
+                (self.enlist_in_receivers(), WATCHES)
+            }
             Side::Receivers => (self.enlist_in_receivers(), TAKES),
             Side::Senders if watches => (self.enlist_sender(), WATCHES),
             Side::Senders => (self.enlist_sender(), MAKES_IT_LATER),
         }
     }
 
-    /// Sends in fulfilment of a claim; gives the message back if the receiver has gone meanwhile.
-    pub(super) fn send_claimed(&self, claim: Claim, message: T) -> Result<(), TrySendError<T>> {
+    /// Sends in fulfilment of a claim, unless the receiver has gone meanwhile.
+    pub(super) fn send_claimed(
+        &self,
+        claim: Claim,
+        message: &mut Option<T>,
+    ) -> Result<(), Refusal> {
         let mut state = self.state.borrow_mut();
         if claim == Claim::Room {
             state.reserved -= 1;
         }
         if self.receiver_count.get() == 0 {
-            return Err(TrySendError::Disconnected(message));
+            return Err(Refusal::Disconnected);
         }
         let met = match claim {
             Claim::Paired => scheduler::wake_one(&self.paired, token::MESSAGE).is_some(),
@@ -420,15 +440,15 @@ impl<T> Chan<T> {
         };
         if met || state.queued() == 0 && self.meet_receiver() {
             state.promised += 1;
-            state.queue.push_back(message);
+            state.push(message);
             // The place that was kept is free again.
             let _ = self.refill(&mut state);
             return Ok(());
         }
         if !self.has_room(&state) {
-            return Err(TrySendError::Full(message));
+            return Err(Refusal::Full);
         }
-        state.queue.push_back(message);
+        state.push(message);
         Ok(())
     }
 
@@ -535,11 +555,24 @@ impl<T> State<T> {
     }
 
     #[inline(always)]
+    fn push(&mut self, message: &mut Option<T>) {
+        let message = message.take().expect("what is sent is there");
+        self.queue.push_back(message);
+    }
+
+    #[inline(always)]
     fn pop(&mut self) -> T {
         self.queue
             .pop_front()
             .expect("every promised message is in the queue")
     }
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Full,
+    Disconnected,
 }
 
 /// The two ends of a channel.

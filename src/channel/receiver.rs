@@ -50,15 +50,33 @@ pub(super) enum Source<T> {
 /// A receive that may have to wait.
 struct Recv<'a, T> {
     chan: &'a Chan<T>,
+    /// The message, once it is received.
+    message: Option<T>,
+}
+
+impl<'a, T> Recv<'a, T> {
+    #[inline(always)]
+    fn new(chan: &'a Chan<T>) -> Self {
+        Recv {
+            chan,
+            message: None,
+        }
+    }
+
+    #[inline(always)]
+    fn take(self, met: Met) -> T {
+        met.go_on();
+        self.message.expect("what was received is there")
+    }
 }
 
 impl<T> Case for Recv<'_, T> {
-    type Output = Result<(T, Met), RecvError>;
+    type Output = Result<Met, RecvError>;
 
     #[inline(always)]
     fn try_now(&mut self) -> Option<Self::Output> {
-        match self.chan.try_recv(Partner::Any) {
-            Ok(received) => Some(Ok(received)),
+        match self.chan.try_recv(Partner::Any, &mut self.message) {
+            Ok(met) => Some(Ok(met)),
             Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
             Err(TryRecvError::Empty) => None,
         }
@@ -71,7 +89,10 @@ impl<T> Case for Recv<'_, T> {
     #[inline(always)]
     fn accept(&mut self, token: usize) -> Option<Self::Output> {
         match token {
-            token::MESSAGE => Some(Ok((self.chan.take_promised(), Met::Whoever))),
+            token::MESSAGE => {
+                self.message = self.chan.take_promised();
+                Some(Ok(Met::Whoever))
+            }
             _ => self.try_now(),
         }
     }
@@ -118,24 +139,24 @@ impl<T> Receiver<T> {
     ///     assert!(receiver.recv().is_err()); // the sender is gone
     /// });
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.recv_at(Location::caller())
     }
 
     /// The same, for callers that know the place of the call.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn recv_at(&self, at: &'static Location<'static>) -> Result<T, RecvError> {
         let Source::Queue(chan) = &self.source else {
             return self
                 .recv_moment(Limit::Never, at)
                 .map_err(|_: RecvTimeoutError| RecvError);
         };
-        let (message, met) = block_on_within(Recv { chan }, || None, wait(at))
+        let mut recv = Recv::new(chan);
+        let met = block_on_within(&mut recv, || None, wait(at))
             .expect("a receive without a limit does not time out")?;
-        met.go_on();
-        Ok(message)
+        Ok(recv.take(met))
     }
 
     /// Receives a message that is there.
@@ -162,7 +183,11 @@ impl<T> Receiver<T> {
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         touch("try_recv", Location::caller());
         match &self.source {
-            Source::Queue(chan) => chan.try_recv(Partner::Done).map(|(message, _)| message),
+            Source::Queue(chan) => {
+                let mut message = None;
+                let _ = chan.try_recv(Partner::Done, &mut message)?;
+                Ok(message.expect("what was received is there"))
+            }
             Source::Timer(timer) => {
                 let moment = timer.take().ok_or(TryRecvError::Empty)?;
                 Ok(timer.message(moment))
@@ -195,7 +220,7 @@ impl<T> Receiver<T> {
     ///     assert_eq!(receiver.recv_timeout(moment), Ok(1));
     /// });
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         self.recv_within(Limit::After(timeout), Location::caller())
@@ -223,13 +248,13 @@ impl<T> Receiver<T> {
     ///     assert!(receiver.recv_deadline(soon).unwrap_err().is_timeout());
     /// });
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         self.recv_within(Limit::At(deadline), Location::caller())
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn recv_within(
         &self,
         limit: Limit,
@@ -238,10 +263,10 @@ impl<T> Receiver<T> {
         let Source::Queue(chan) = &self.source else {
             return self.recv_moment(limit, at);
         };
-        let received = block_on_within(Recv { chan }, || limit.deadline(), wait(at));
-        let (message, met) = received.ok_or(RecvTimeoutError::Timeout)??;
-        met.go_on();
-        Ok(message)
+        let mut recv = Recv::new(chan);
+        let received = block_on_within(&mut recv, || limit.deadline(), wait(at));
+        let met = received.ok_or(RecvTimeoutError::Timeout)??;
+        Ok(recv.take(met))
     }
 
     /// Receives from a timer: a select with one case.
@@ -272,7 +297,7 @@ impl<T> Receiver<T> {
     #[inline]
     pub(super) fn complete(&self, claim: Claim) -> Result<T, RecvError> {
         match (&self.source, claim) {
-            (Source::Queue(chan), Claim::Message) => Ok(chan.take_promised()),
+            (Source::Queue(chan), Claim::Message) => chan.take_promised().ok_or(RecvError),
             (Source::Timer(timer), Claim::Moment(moment)) => Ok(timer.message(moment)),
             _ => Err(RecvError),
         }

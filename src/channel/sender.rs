@@ -1,6 +1,6 @@
 //! The sending end.
 use super::error::{SendError, SendTimeoutError, TrySendError};
-use super::queue::{Chan, Met, Side, token};
+use super::queue::{Chan, Met, Refusal, Side, token};
 use crate::scheduler::park::touch;
 use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::select::{
@@ -47,6 +47,9 @@ struct Send<'a, T> {
     met: Met,
 }
 
+/// Every receiver is gone.
+struct Disconnected;
+
 impl<'a, T> Send<'a, T> {
     #[inline(always)]
     fn new(chan: &'a Chan<T>, message: T) -> Self {
@@ -74,31 +77,24 @@ impl<'a, T> Send<'a, T> {
 }
 
 impl<T> Case for Send<'_, T> {
-    /// The message comes back if every receiver is gone.
-    type Output = Result<(), T>;
+    /// The message is left in place if every receiver is gone.
+    type Output = Result<(), Disconnected>;
 
     #[inline(always)]
     fn try_now(&mut self) -> Option<Self::Output> {
-        let message = self.message.take()?;
-        match self.chan.try_send(message) {
+        match self.chan.try_send(&mut self.message) {
             Ok(met) => {
                 self.met = met;
                 Some(Ok(()))
             }
-            Err(TrySendError::Disconnected(message)) => Some(Err(message)),
-            Err(TrySendError::Full(message)) => {
-                self.message = Some(message);
-                None
-            }
+            Err(Refusal::Disconnected) => Some(Err(Disconnected)),
+            Err(Refusal::Full) => None,
         }
     }
 
+    #[inline]
     fn enlist(&mut self) -> (&WaitQueue, usize) {
-        let message = self
-            .message
-            .take()
-            .expect("a sender parks with its message");
-        let (queue, key) = self.chan.enlist_message(message);
+        let (queue, key) = self.chan.enlist_message(&mut self.message);
         self.key = Some(key);
         (queue, key)
     }
@@ -153,16 +149,19 @@ impl<T> Sender<T> {
     ///     assert_eq!(child.join().unwrap(), Ok("hello"));
     /// });
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         let mut send = Send::new(&self.chan, message);
         let sent = block_on_within(&mut send, || None, wait(Location::caller()))
             .expect("a send without a limit does not time out");
-        let met = send.met;
-        drop(send);
-        met.go_on();
-        sent.map_err(SendError)
+        match sent {
+            Ok(()) => {
+                send.met.go_on();
+                Ok(())
+            }
+            Err(Disconnected) => Err(SendError(send.take_back())),
+        }
     }
 
     /// Sends a message if that needs no waiting: to a parked receiver, or where there is room.
@@ -186,7 +185,16 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         touch("try_send", Location::caller());
-        self.chan.try_send(message).map(|_| ())
+        let mut message = Some(message);
+        let refusal = match self.chan.try_send(&mut message) {
+            Ok(_) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        let message = message.expect("a message that was refused is there");
+        Err(match refusal {
+            Refusal::Full => TrySendError::Full(message),
+            Refusal::Disconnected => TrySendError::Disconnected(message),
+        })
     }
 
     /// Sends a message, waiting for at most `timeout`.
@@ -212,7 +220,7 @@ impl<T> Sender<T> {
     ///     assert!(sender.send_timeout(2, moment).unwrap_err().is_timeout());
     /// });
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     #[track_caller]
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         self.send_within(message, Limit::After(timeout), Location::caller())
@@ -242,13 +250,13 @@ impl<T> Sender<T> {
     ///     assert!(sender.send_deadline(1, soon).unwrap_err().is_timeout());
     /// });
     /// ```
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     #[track_caller]
     pub fn send_deadline(&self, message: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
         self.send_within(message, Limit::At(deadline), Location::caller())
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn send_within(
         &self,
         message: T,
@@ -257,14 +265,14 @@ impl<T> Sender<T> {
     ) -> Result<(), SendTimeoutError<T>> {
         let mut send = Send::new(&self.chan, message);
         let sent = block_on_within(&mut send, || limit.deadline(), wait(at));
-        let met = send.met;
-        let result = match sent {
-            Some(Ok(())) => Ok(()),
-            Some(Err(message)) => Err(SendTimeoutError::Disconnected(message)),
+        match sent {
+            Some(Ok(())) => {
+                send.met.go_on();
+                Ok(())
+            }
+            Some(Err(Disconnected)) => Err(SendTimeoutError::Disconnected(send.take_back())),
             None => Err(SendTimeoutError::Timeout(send.take_back())),
-        };
-        met.go_on();
-        result
+        }
     }
 
     /// How many messages are queued; on a rendezvous channel always 0. Parks: no.
@@ -361,10 +369,14 @@ impl<T> Sender<T> {
         message: T,
         at: &'static Location<'static>,
     ) -> Result<(), SendError<T>> {
-        match self.chan.send_claimed(claim, message) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
-            Err(TrySendError::Full(message)) => self.send_after_all(message, at),
+        let mut message = Some(message);
+        let Err(refusal) = self.chan.send_claimed(claim, &mut message) else {
+            return Ok(());
+        };
+        let message = message.expect("a message that was refused is there");
+        match refusal {
+            Refusal::Disconnected => Err(SendError(message)),
+            Refusal::Full => self.send_after_all(message, at),
         }
     }
 
@@ -375,9 +387,10 @@ impl<T> Sender<T> {
         message: T,
         at: &'static Location<'static>,
     ) -> Result<(), SendError<T>> {
-        let sent = block_on_within(Send::new(&self.chan, message), || None, wait(at));
+        let mut send = Send::new(&self.chan, message);
+        let sent = block_on_within(&mut send, || None, wait(at));
         sent.expect("a send without a limit does not time out")
-            .map_err(SendError)
+            .map_err(|Disconnected| SendError(send.take_back()))
     }
 }
 

@@ -70,7 +70,9 @@ impl Chance {
                 (priorities.step, priorities.lowest) = (0, -1);
                 let (random, longest) = (&mut self.random, priorities.longest);
                 let fall = |_| random.draw(longest);
-                priorities.falls = (1..priorities.depth).map(fall).collect();
+                // There are no more steps to fall at.
+                let depth = priorities.depth.min(longest);
+                priorities.falls = (1..depth).map(fall).collect();
             }
         }
     }

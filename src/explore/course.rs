@@ -32,7 +32,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn of(choice: &Choice<'_>) -> Self {
+    pub(super) fn of(choice: &Choice<'_>) -> Self {
         let count = |n: usize| u32::try_from(n).expect("fewer than 2^32 alternatives");
         Asked {
             kind: choice.kind,

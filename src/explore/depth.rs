@@ -46,6 +46,8 @@ pub(super) struct Depth {
     numbers: HashMap<Asked, u32>,
     /// Something was left out.
     pruned: bool,
+    overfull: Option<usize>,
+    kept_at_most: usize,
     /// How much of all schedules was run, as far as can be told (Kilby, Slaney, Thiebaux and
     /// Walsh, 2006).
     weight: f64,
@@ -65,6 +67,8 @@ impl Depth {
             asked: Vec::new(),
             numbers: HashMap::new(),
             pruned: false,
+            overfull: None,
+            kept_at_most: KEPT_AT_MOST,
             weight: 0.0,
         }
     }
@@ -72,6 +76,12 @@ impl Depth {
     /// Forced switches in each schedule of the present level.
     pub(super) fn level(&self) -> usize {
         self.level
+    }
+
+    /// The first level of which too many points were met to keep them all: the next ones are not
+    /// complete.
+    pub(super) fn overfull(&self) -> Option<usize> {
+        self.overfull
     }
 
     /// Whether schedules were left out.
@@ -89,8 +99,12 @@ impl Depth {
         self.weigh(path);
         for (nth, point) in path.iter().enumerate().skip(self.on_path.len()) {
             let forced = point.asked.among > point.asked.free;
-            if self.level == self.limit || self.nodes.len() == KEPT_AT_MOST {
+            let full = self.nodes.len() == self.kept_at_most;
+            if self.level == self.limit || full {
                 self.pruned |= forced;
+                if forced && self.level < self.limit {
+                    self.overfull.get_or_insert(self.level);
+                }
                 continue;
             }
             let (parent, answer) = match nth {
@@ -186,5 +200,56 @@ impl Depth {
         path.reverse();
         self.on_path.reverse();
         self.fixed = path.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::policy::{Choice, Kind};
+    use crate::scheduler::wait::{Wait, What};
+    use std::panic::Location;
+
+    /// Runs a program of three calls, before each of which another task may come; gives the number
+    /// of schedules that were run.
+    fn search(depth: &mut Depth) -> usize {
+        let wait = Wait {
+            what: What::Lock,
+            at: Location::caller(),
+        };
+        let asked = Asked::of(&Choice {
+            kind: Kind::Switch,
+            among: 2,
+            free: 1,
+            tasks: &[],
+            task: 1,
+            wait,
+        });
+        let (mut path, mut schedules) = (Vec::new(), 0);
+        loop {
+            path.resize(3, Point { asked, answer: 0 });
+            schedules += 1;
+            depth.note(&path);
+            if !depth.advance(&mut path) {
+                return schedules;
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_through_is_taken_once() {
+        let mut depth = Depth::new(usize::MAX);
+        assert_eq!(search(&mut depth), 8);
+        assert_eq!((depth.level(), depth.overfull()), (3, None));
+        assert!(!depth.has_pruned());
+    }
+
+    #[test]
+    fn a_level_whose_points_were_too_many_to_keep_is_told() {
+        let mut depth = Depth::new(usize::MAX);
+        depth.kept_at_most = 2;
+        assert_eq!(search(&mut depth), 3);
+        assert_eq!((depth.level(), depth.overfull()), (1, Some(0)));
+        assert!(depth.has_pruned());
     }
 }

@@ -82,6 +82,9 @@ const CHOICES: u64 = 20_000_000;
 /// Turns after which a schedule is cut where no limit is given.
 const TURNS: u64 = 10_000;
 
+/// Turns after which a replay is left: its schedule may have been found where more were allowed.
+const TURNS_OF_A_REPLAY: u64 = 1_000_000;
+
 /// Runs `f`, the main function of a program, under all its schedules, or the first 100,000, fewest
 /// forced switches first; says on stderr what that proves. More options: [`Explorer`].
 ///
@@ -89,7 +92,8 @@ const TURNS: u64 = 10_000;
 ///
 /// # Panics
 ///
-/// With a report, if a schedule fails: its numbered steps and its trail. Inside of a run.
+/// With a report, if a schedule fails: its numbered steps and its trail. Inside of a run; in a
+/// program built with `panic = "abort"`, as any exploration.
 ///
 /// # Examples
 ///
@@ -123,7 +127,7 @@ pub fn check(f: impl Fn()) {
 }
 
 /// Runs `f`, the main function of a program, as the trail of a [`Failure`] says; returns if it
-/// does not fail any more.
+/// does not fail any more. A run of more than 1,000,000 turns is left there.
 ///
 /// Parks: no: it is called outside of a run.
 ///
@@ -144,12 +148,12 @@ pub fn check(f: impl Fn()) {
 #[track_caller]
 pub fn replay(trail: &str, f: impl Fn()) {
     let at = Location::caller();
-    refuse_inside_of_a_run("explore::replay", at);
+    refuse_where_it_cannot_be("explore::replay", at);
     let trail: Trail = match trail.parse() {
         Ok(trail) => trail,
         Err(error) => panic!("maypole: explore::replay: {trail:?} is no trail: {error}"),
     };
-    if let Err(text) = obey(&trail, TURNS, &f, at) {
+    if let Err(text) = obey(&trail, TURNS_OF_A_REPLAY, &f, at) {
         panic!("{text}");
     }
 }
@@ -163,7 +167,7 @@ pub fn replay(trail: &str, f: impl Fn()) {
 ///
 /// # Panics
 ///
-/// If `n` is 0.
+/// If `n` is 0 or more than 4,294,967,295.
 ///
 /// # Examples
 ///
@@ -181,6 +185,11 @@ pub fn any(n: usize) -> usize {
     assert!(
         n > 0,
         "maypole: explore::any(0): there is no number below 0"
+    );
+    // The answer is kept in so many bits.
+    assert!(
+        u32::try_from(n).is_ok(),
+        "maypole: explore::any({n}): more numbers than 4294967295"
     );
     let wait = Wait {
         what: What::Call("any"),
@@ -429,7 +438,7 @@ impl Explorer {
 
 #[track_caller]
 fn explore(explorer: &Explorer, f: &dyn Fn(), at: &'static Location<'static>) -> Outcome {
-    refuse_inside_of_a_run("explore", at);
+    refuse_where_it_cannot_be("explore", at);
     if let Some(order) = run::take_order() {
         return explore_as_ordered(explorer, &order, f, at);
     }
@@ -438,9 +447,12 @@ fn explore(explorer: &Explorer, f: &dyn Fn(), at: &'static Location<'static>) ->
     })
 }
 
-fn refuse_inside_of_a_run(call: &str, at: &'static Location<'static>) {
+fn refuse_where_it_cannot_be(call: &str, at: &'static Location<'static>) {
     if scheduler::is_running() {
         panic!("maypole: {call} at {at} inside of a run on this OS thread; call it outside");
+    }
+    if cfg!(not(panic = "unwind")) {
+        panic!("maypole: {call} at {at} in a program built with panic = \"abort\": it must unwind");
     }
 }
 

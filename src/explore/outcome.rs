@@ -225,7 +225,7 @@ impl Failure {
 
     /// What each task did, step by step, as a table. Parks: no.
     ///
-    /// Empty if the program did not do the same twice in the same schedule.
+    /// Empty if the program did not do the same twice in it.
     ///
     /// # Examples
     ///
@@ -238,7 +238,8 @@ impl Failure {
         &self.steps
     }
 
-    /// The schedule, for [`replay`](super::replay) and `MAYPOLE_REPLAY`. Parks: no.
+    /// The schedule, for [`replay`](super::replay) and `MAYPOLE_REPLAY`; empty if the program did
+    /// not do the same twice in it. Parks: no.
     ///
     /// # Examples
     ///

@@ -222,6 +222,9 @@ impl<'a, 'env> Search<'a, 'env> {
             Some(depth) => depth.level().checked_sub(1),
             None => None,
         };
+        // Of the levels after one that was too large, some schedules are missing.
+        let whole = self.depth.as_ref().and_then(Depth::overfull);
+        let bound = bound.map(|bound| whole.map_or(bound, |whole| bound.min(whole)));
         let pruned = self.depth.as_ref().is_none_or(Depth::has_pruned);
         Outcome {
             schedules: self.schedules,

@@ -84,6 +84,8 @@ impl Repeat<'_, '_> {
             name: self.name.clone(),
             max_turns: self.max_turns,
             detail,
+            // One that is idle from the schedule before.
+            main_stack_size: None,
         };
         stage.perform(main)
     }

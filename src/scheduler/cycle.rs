@@ -37,7 +37,7 @@ pub(super) struct Cycles {
     /// Found and not told yet.
     closed: Vec<Vec<TaskView>>,
     /// Serial numbers of the tasks of each that was found: a task may come back into its cycle,
-    /// after a kill that it caught.
+    /// after an unwind that it caught.
     known: BTreeSet<Vec<u64>>,
     /// Steps that are saved.
     steps: u32,

@@ -1,5 +1,5 @@
 //! Carries one file over, by the rules and nothing else.
-use super::rules::{REAL_TIME, REPLACEMENTS, SKIPPED, SPINS};
+use super::rules::{REPLACEMENTS, RUNS, SKIPPED, SPINS};
 use std::collections::BTreeSet;
 
 /// The rules that had something to do.
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub struct Used {
     replacements: BTreeSet<usize>,
     spins: BTreeSet<usize>,
-    real_time: BTreeSet<usize>,
+    runs: BTreeSet<usize>,
     skipped: BTreeSet<usize>,
 }
 
@@ -20,8 +20,8 @@ impl Used {
         for (n, (file, test, from, _)) in SPINS.iter().enumerate() {
             assert!(self.spins.contains(&n), "no {from:?} in {file}::{test}");
         }
-        for (n, (file, test)) in REAL_TIME.iter().enumerate() {
-            assert!(self.real_time.contains(&n), "no test {file}::{test}");
+        for (n, (file, test, _)) in RUNS.iter().enumerate() {
+            assert!(self.runs.contains(&n), "no test {file}::{test}");
         }
         for (n, (file, test, _)) in SKIPPED.iter().enumerate() {
             assert!(self.skipped.contains(&n), "no test {file}::{test}");
@@ -119,11 +119,12 @@ fn ignored(file: &str, test: &str, used: &mut Used) -> String {
 
 /// The function that runs a test.
 fn run(file: &str, test: &str, used: &mut Used) -> &'static str {
-    match REAL_TIME.iter().position(|listed| *listed == (file, test)) {
+    let listed = |entry: &&(_, _, _)| (entry.0, entry.1) == (file, test);
+    match RUNS.iter().enumerate().find(|(_, entry)| listed(entry)) {
         None => "run",
-        Some(n) => {
-            used.real_time.insert(n);
-            "run_in_real_time"
+        Some((n, (_, _, function))) => {
+            used.runs.insert(n);
+            function
         }
     }
 }

@@ -14,18 +14,26 @@ pub type AnyBox = Box<dyn Any>;
 
 /// Runs a test as the main task; on virtual time, unless `SUITE_CLOCK=real` is set.
 pub fn run(test: impl FnOnce()) {
-    match std::env::var("SUITE_CLOCK").as_deref() {
-        Ok("real") => run_in_real_time(test),
-        _ => run_on(Clock::Virtual, test),
-    }
+    run_by(Builder::new().clock(clock()), test);
 }
 
 pub fn run_in_real_time(test: impl FnOnce()) {
-    run_on(Clock::Real, test);
+    run_by(Builder::new().clock(Clock::Real), test);
 }
 
-fn run_on(clock: Clock, test: impl FnOnce()) {
-    let result = Builder::new().clock(clock).run(test);
+pub fn run_on_a_stack_of_1_mib(test: impl FnOnce()) {
+    run_by(Builder::new().clock(clock()).stack_size(1 << 20), test);
+}
+
+fn clock() -> Clock {
+    match std::env::var("SUITE_CLOCK").as_deref() {
+        Ok("real") => Clock::Real,
+        _ => Clock::Virtual,
+    }
+}
+
+fn run_by(builder: Builder, test: impl FnOnce()) {
+    let result = builder.run(test);
     result.unwrap_or_else(|error| panic!("{error}"));
 }
 
