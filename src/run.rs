@@ -695,9 +695,9 @@ impl<'a> Run<'a> {
         match self.scheduler.drive(&mut *self.driver) {
             Stop::Watched => {}
             _ => {
-                if self.detail == Detail::Reports {
-                    coroutine::say(format_args!("{trouble}"));
-                }
+                let left = self.scheduler.kernel(|kernel| kernel.snapshot());
+                let left = report::stuck("these tasks would not die", &left);
+                coroutine::say(format_args!("{trouble}\n{left}"));
                 coroutine::say(format_args!(
                     "maypole: main cannot be ended, what it borrows may still be in use"
                 ));

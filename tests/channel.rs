@@ -308,3 +308,45 @@ fn a_full_channel_says_so() {
     assert_eq!(receiver.try_recv(), Ok(1));
     assert!(sender.try_send(3).is_ok());
 }
+
+#[test]
+fn a_kill_in_the_destructor_of_a_message_leaves_none_behind() {
+    struct Slow(Rc<RefCell<Vec<u8>>>, u8);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            sleep(SECOND);
+            self.0.borrow_mut().push(self.1);
+        }
+    }
+    let log = Rc::new(RefCell::new(Vec::new()));
+    in_virtual_time(|| {
+        let (sender, receiver) = unbounded();
+        for n in 1..=3 {
+            sender.send(Slow(log.clone(), n)).unwrap();
+        }
+        let child = spawn(move || drop(receiver));
+        yield_now();
+        child.kill("in the middle");
+        let _ = child.join();
+    });
+    assert_eq!(log.take(), [1, 2, 3]);
+}
+
+#[test]
+fn two_that_only_watch_a_rendezvous_deadlock() {
+    use maypole::channel::Select;
+    let stuck = maypole::Builder::new().max_turns(10_000).run(|| {
+        let (sender, receiver) = bounded::<u8>(0);
+        scope(|s| {
+            s.spawn(|| {
+                let mut select = Select::new();
+                select.recv(&receiver);
+                select.ready()
+            });
+            let mut select = Select::new();
+            select.send(&sender);
+            select.ready()
+        });
+    });
+    assert!(matches!(stuck, Err(maypole::RunError::Deadlock(_))));
+}

@@ -37,6 +37,7 @@
 //! ```
 pub mod broadcast;
 mod builder;
+mod claims;
 mod dynamic;
 mod error;
 mod facts;

@@ -16,9 +16,9 @@
 use super::builder::Prefer;
 use super::error::TryRecvError;
 use super::facts::Facts;
+use crate::scheduler::kill::Shield;
 use crate::scheduler::wait::WaitQueue;
 use crate::scheduler::{self, park};
-use crate::select::{Claim, Interest};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -45,27 +45,27 @@ pub(super) mod token {
 }
 
 pub(super) struct Chan<T> {
-    state: RefCell<State<T>>,
+    pub(super) state: RefCell<State<T>>,
     /// `usize::MAX` where there is no bound.
     pub(super) capacity: usize,
-    receivers: WaitQueue,
-    senders: WaitQueue,
-    paired: WaitQueue,
+    pub(super) receivers: WaitQueue,
+    pub(super) senders: WaitQueue,
+    pub(super) paired: WaitQueue,
     /// Whether a select has ever waited to send: before, each parked sender has its message made.
-    selected: Cell<bool>,
+    pub(super) selected: Cell<bool>,
     /// Whether anybody has ever waited here only to watch.
-    watched: Cell<bool>,
+    pub(super) watched: Cell<bool>,
     pub(super) sender_count: Cell<usize>,
     pub(super) receiver_count: Cell<usize>,
     pub(super) prefer: Prefer,
-    facts: Facts,
+    pub(super) facts: Facts,
 }
 
-struct State<T> {
-    queue: VecDeque<T>,
-    promised: usize,
-    reserved: usize,
-    waiting: Slab<T>,
+pub(super) struct State<T> {
+    pub(super) queue: VecDeque<T>,
+    pub(super) promised: usize,
+    pub(super) reserved: usize,
+    pub(super) waiting: Slab<T>,
 }
 
 impl<T> Chan<T> {
@@ -100,12 +100,12 @@ impl<T> Chan<T> {
         self.facts.made_at
     }
 
-    fn is_rendezvous(&self) -> bool {
+    pub(super) fn is_rendezvous(&self) -> bool {
         self.capacity == 0
     }
 
     #[inline(always)]
-    fn has_room(&self, state: &State<T>) -> bool {
+    pub(super) fn has_room(&self, state: &State<T>) -> bool {
         state.queued() + state.reserved < self.capacity
     }
 
@@ -139,7 +139,7 @@ impl<T> Chan<T> {
 
     /// Wakes the first parked receiver for a message that the caller is about to promise.
     #[inline(always)]
-    fn meet_receiver(&self) -> bool {
+    pub(super) fn meet_receiver(&self) -> bool {
         if !self.receivers.was_used() {
             return false;
         }
@@ -168,6 +168,7 @@ impl<T> Chan<T> {
     pub(super) fn enlist_message(&self, message: &mut Option<T>) -> (&WaitQueue, usize) {
         let message = message.take().expect("a sender parks with its message");
         let key = self.state.borrow_mut().waiting.insert(message);
+        self.show_sender();
         (self.enlist_sender(), key)
     }
 
@@ -181,10 +182,23 @@ impl<T> Chan<T> {
         let queued = self.len();
         self.facts.note(queued, self);
         self.senders.introduce(|| self.facts.object());
+        &self.senders
+    }
+
+    /// A sender waits to be taken from: those may try who watch for one.
+    #[inline(always)]
+    pub(super) fn show_sender(&self) {
         if self.is_rendezvous() {
             self.wake_watchers(&self.receivers);
         }
-        &self.senders
+    }
+
+    /// A receiver waits to be given to.
+    #[inline(always)]
+    pub(super) fn show_receiver(&self) {
+        if self.is_rendezvous() {
+            self.wake_watchers(&self.senders);
+        }
     }
 
     // ── receiving ────────────────────────────────────────────────────────────────────────────
@@ -229,13 +243,13 @@ impl<T> Chan<T> {
     /// Whether a sender may be parked with its message though none is queued: on a rendezvous
     /// channel, and where every place is kept for the message of a `select!`.
     #[inline(always)]
-    fn may_meet_sender(&self, state: &State<T>) -> bool {
+    pub(super) fn may_meet_sender(&self, state: &State<T>) -> bool {
         self.is_rendezvous() || state.reserved > 0
     }
 
     /// Wakes a parked sender whose message is made; gives its key.
     #[inline(never)]
-    fn meet_sender(&self, partner: Partner) -> Option<usize> {
+    pub(super) fn meet_sender(&self, partner: Partner) -> Option<usize> {
         if self.all_are_done() {
             return scheduler::wake_one(&self.senders, token::TAKEN);
         }
@@ -250,7 +264,7 @@ impl<T> Chan<T> {
 
     /// Gives free room to parked senders.
     #[inline(never)]
-    fn refill(&self, state: &mut State<T>) -> Met {
+    pub(super) fn refill(&self, state: &mut State<T>) -> Met {
         let mut met = Met::Whoever;
         while self.has_room(state)
             && let Some(offer) = scheduler::wake_one(&self.senders, token::TAKEN)
@@ -280,21 +294,21 @@ impl<T> Chan<T> {
     pub(super) fn enlist_receiver(&self) -> &WaitQueue {
         match self.pair() {
             true => &self.paired,
-            false => self.enlist_in_receivers(),
+            false => {
+                self.show_receiver();
+                self.enlist_in_receivers()
+            }
         }
     }
 
-    fn enlist_in_receivers(&self) -> &WaitQueue {
+    pub(super) fn enlist_in_receivers(&self) -> &WaitQueue {
         self.facts.note(0, self);
         self.receivers.introduce(|| self.facts.object());
-        if self.is_rendezvous() {
-            self.wake_watchers(&self.senders);
-        }
         &self.receivers
     }
 
     #[inline(always)]
-    fn wake_watchers(&self, queue: &WaitQueue) {
+    pub(super) fn wake_watchers(&self, queue: &WaitQueue) {
         if self.watched.get() {
             self.wake_each_watcher(queue);
         }
@@ -303,176 +317,6 @@ impl<T> Chan<T> {
     #[cold]
     fn wake_each_watcher(&self, queue: &WaitQueue) {
         while scheduler::wake_first(queue, token::LOOK, |offer| offer == WATCHES).is_some() {}
-    }
-
-    // ── select ───────────────────────────────────────────────────────────────────────────────
-
-    pub(super) fn can_recv(&self, patience: bool) -> bool {
-        if self.len() > 0 || self.sender_count.get() == 0 {
-            return true;
-        }
-        let patience = patience && self.is_rendezvous();
-        self.may_meet_sender(&self.state.borrow())
-            && match self.all_are_done() {
-                true => scheduler::has_waiter(&self.senders),
-                false => scheduler::has_such_waiter(&self.senders, |offer| {
-                    offer < WATCHES || patience && offer == MAKES_IT_LATER
-                }),
-            }
-    }
-
-    /// Whether every parked sender has its message made.
-    fn all_are_done(&self) -> bool {
-        !self.selected.get() && !self.watched.get()
-    }
-
-    /// Sets a message apart for the caller.
-    pub(super) fn claim_message(&self, partner: Partner) -> Option<Claim> {
-        let mut state = self.state.borrow_mut();
-        if state.queued() > 0 {
-            state.promised += 1;
-            if state.queued() + state.reserved + 1 >= self.capacity {
-                let _ = self.refill(&mut state);
-            }
-            return Some(Claim::Message);
-        }
-        if self.may_meet_sender(&state)
-            && let Some(key) = self.meet_sender(partner)
-        {
-            let message = state.waiting.remove(key);
-            state.queue.push_back(message);
-            state.promised += 1;
-            return Some(Claim::Message);
-        }
-        (self.sender_count.get() == 0).then_some(Claim::Disconnected)
-    }
-
-    /// Wakes the sender of a `select!` that makes its message for the caller, who then waits in
-    /// the queue of the paired ones.
-    pub(super) fn pair(&self) -> bool {
-        let paired = self.commit_one();
-        if paired {
-            self.facts.note(0, self);
-            self.paired.introduce(|| self.facts.object());
-        }
-        paired
-    }
-
-    /// Wakes a `select!` that waits to send here: it has won, and makes its message.
-    fn commit_one(&self) -> bool {
-        self.is_rendezvous()
-            && self.selected.get()
-            && scheduler::wake_first(&self.senders, token::PAIRED, |offer| {
-                offer == MAKES_IT_LATER
-            })
-            .is_some()
-    }
-
-    pub(super) fn paired(&self) -> &WaitQueue {
-        &self.paired
-    }
-
-    pub(super) fn can_send(&self) -> bool {
-        self.receiver_count.get() == 0
-            || self.has_room(&self.state.borrow())
-            || self.is_rendezvous()
-                && scheduler::has_such_waiter(&self.receivers, |offer| offer == TAKES)
-    }
-
-    /// Keeps a place for the caller's message.
-    pub(super) fn claim_room(&self) -> Option<Claim> {
-        if self.receiver_count.get() == 0 {
-            return Some(Claim::Disconnected);
-        }
-        let mut state = self.state.borrow_mut();
-        if self.has_room(&state) {
-            state.reserved += 1;
-            return Some(Claim::Room);
-        }
-        drop(state);
-        self.can_send().then_some(Claim::Met)
-    }
-
-    /// What the wake of a `select!`'s sender brought.
-    pub(super) fn accept_room(&self, token: usize) -> Option<Claim> {
-        match token {
-            token::TAKEN => Some(Claim::Room),
-            token::PAIRED => Some(Claim::Paired),
-            _ => self.claim_room(),
-        }
-    }
-
-    pub(super) fn enlist_case(&self, side: Side, interest: Interest) -> (&WaitQueue, usize) {
-        let watches = interest == Interest::Watch;
-        match side {
-            _ if watches => self.watched.set(true),
-            Side::Senders => self.selected.set(true),
-            Side::Receivers => {}
-        }
-        match side {
-            Side::Receivers if watches => {
-                // Whoever watches takes nothing, so the message of a `select!` must be made first.
-                self.commit_one();
-                (self.enlist_in_receivers(), WATCHES)
-            }
-            Side::Receivers => (self.enlist_in_receivers(), TAKES),
-            Side::Senders if watches => (self.enlist_sender(), WATCHES),
-            Side::Senders => (self.enlist_sender(), MAKES_IT_LATER),
-        }
-    }
-
-    /// Sends in fulfilment of a claim, unless the receiver has gone meanwhile.
-    pub(super) fn send_claimed(
-        &self,
-        claim: Claim,
-        message: &mut Option<T>,
-    ) -> Result<(), Refusal> {
-        let mut state = self.state.borrow_mut();
-        if claim == Claim::Room {
-            state.reserved -= 1;
-        }
-        if self.receiver_count.get() == 0 {
-            return Err(Refusal::Disconnected);
-        }
-        let met = match claim {
-            Claim::Paired => scheduler::wake_one(&self.paired, token::MESSAGE).is_some(),
-            _ => false,
-        };
-        if met || state.queued() == 0 && self.meet_receiver() {
-            state.promised += 1;
-            state.push(message);
-            // The place that was kept is free again.
-            let _ = self.refill(&mut state);
-            return Ok(());
-        }
-        if !self.has_room(&state) {
-            return Err(Refusal::Full);
-        }
-        state.push(message);
-        Ok(())
-    }
-
-    /// Gives back what was claimed and is not used.
-    pub(super) fn release(&self, claim: Claim) {
-        let mut state = self.state.borrow_mut();
-        match claim {
-            Claim::Room => {
-                state.reserved -= 1;
-                let _ = self.refill(&mut state);
-            }
-            Claim::Message => {
-                state.promised -= 1;
-                if self.meet_receiver() {
-                    state.promised += 1;
-                } else if self.is_rendezvous() {
-                    self.wake_watchers(&self.receivers);
-                }
-            }
-            Claim::Paired => {
-                scheduler::wake_one(&self.paired, token::LOOK);
-            }
-            _ => {}
-        }
     }
 
     // ── the ends ─────────────────────────────────────────────────────────────────────────────
@@ -521,13 +365,18 @@ impl<T> Chan<T> {
     }
 
     /// Drops what nobody will receive, one message at a time: a first that panics leaves the rest
-    /// undropped, since a second panic would end the process.
+    /// undropped, since a second panic would end the process. Kills wait until it is done, and so
+    /// leave none behind.
     fn discard(&self) {
         let mut state = self.state.borrow_mut();
         // A promise that outlived every receiver was forgotten.
         state.promised = 0;
         let queue = std::mem::take(&mut state.queue);
         drop(state);
+        if queue.is_empty() {
+            return;
+        }
+        let _shield = Shield::open();
         let mut queue = ManuallyDrop::new(queue);
         while let Some(message) = queue.pop_front() {
             drop(message);
@@ -539,14 +388,14 @@ impl<T> Chan<T> {
 impl<T> State<T> {
     /// Messages that are free for any receiver.
     #[inline(always)]
-    fn queued(&self) -> usize {
+    pub(super) fn queued(&self) -> usize {
         self.queue.len() - self.promised
     }
 
     /// The oldest message, of those that are promised and one more. Those who were promised one
     /// take what is left, or give it back.
     #[inline(always)]
-    fn exchange(&mut self, message: T) -> T {
+    pub(super) fn exchange(&mut self, message: T) -> T {
         if self.queue.is_empty() {
             return message;
         }
@@ -555,13 +404,13 @@ impl<T> State<T> {
     }
 
     #[inline(always)]
-    fn push(&mut self, message: &mut Option<T>) {
+    pub(super) fn push(&mut self, message: &mut Option<T>) {
         let message = message.take().expect("what is sent is there");
         self.queue.push_back(message);
     }
 
     #[inline(always)]
-    fn pop(&mut self) -> T {
+    pub(super) fn pop(&mut self) -> T {
         self.queue
             .pop_front()
             .expect("every promised message is in the queue")

@@ -46,8 +46,11 @@ impl<'a> Entries<'a> {
     /// All lines of one task, or of a group of them.
     pub(super) fn write(&mut self, group: &Group, text: &mut String) {
         let task = &self.tasks[group.first()];
-        let head = format!("  {}", head(task));
+        let mut head = format!("  {}", head(task));
         let column = self.column;
+        if head.chars().count() >= column {
+            head.push_str("  ");
+        }
         let does = self.does(task);
         let flags = flags(task);
         let site = place(task.site);

@@ -6,6 +6,7 @@
 //!      2  t1    get         bank.rs:21  ┊ let before = account.get();
 //!         ------- forced switch: t1 could have gone on -------
 //! ```
+use super::names::plain;
 use crate::scheduler::observer::{Event, Observer};
 use crate::scheduler::policy::{Divergence, END, Kind, Meeting};
 use crate::scheduler::task::{About, TaskId};
@@ -95,7 +96,7 @@ impl Steps {
     fn meet(&mut self, id: TaskId, about: &About) {
         self.tasks.push(Known {
             serial: id.serial,
-            name: about.given_name().map(|name| name.to_string()),
+            name: about.given_name().map(|name| plain(&name)),
             site: about.site,
             put_off: None,
         });

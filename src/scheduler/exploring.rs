@@ -254,11 +254,6 @@ impl Kernel {
         if exploring.stopped {
             return Then::GiveWay;
         }
-        exploring.operations += 1;
-        if exploring.operations > OPERATIONS_AT_MOST {
-            exploring.operations = 0;
-            return Then::Spin;
-        }
         let task = self.tasks[self.current as usize].serial;
         exploring.tasks.clear();
         exploring.places.clear();
@@ -270,8 +265,14 @@ impl Kernel {
                 self.line_up(exploring);
             }
         }
+        // A task that is alone waits for nobody.
         if exploring.tasks.len() == 1 {
             return Then::GoOn;
+        }
+        exploring.operations += 1;
+        if exploring.operations > OPERATIONS_AT_MOST {
+            exploring.operations = 0;
+            return Then::Spin;
         }
         let choice = Choice {
             kind: Kind::Switch,

@@ -14,6 +14,7 @@
 //! sender offers; a parked receiver offers the key of its reader.
 use super::facts::Facts;
 use crate::channel::error::{RecvError, TrySendError};
+use crate::scheduler::kill::Shield;
 use crate::scheduler::object::Object;
 use crate::scheduler::wait::WaitQueue;
 use crate::scheduler::{wake_all, wake_first, wake_one};
@@ -379,8 +380,12 @@ impl<T> State<T> {
 }
 
 /// Drops one message at a time: a first that panics leaves the rest undropped, since a second
-/// panic would end the process.
+/// panic would end the process. Kills wait until it is done, and so leave none behind.
 fn drop_in_order<T>(messages: VecDeque<Rc<T>>) {
+    if messages.is_empty() {
+        return;
+    }
+    let _shield = Shield::open();
     let mut messages = ManuallyDrop::new(messages);
     while let Some(message) = messages.pop_front() {
         drop(message);

@@ -237,7 +237,7 @@ impl FromStr for Trail {
                     nth + 1
                 ));
             };
-            if trail.tokens.len() + times > TOKENS_AT_MOST {
+            if times > TOKENS_AT_MOST - trail.tokens.len() {
                 return Err("it is too long".into());
             }
             trail.tokens.extend(std::iter::repeat_n(token, times));

@@ -10,9 +10,6 @@ pub const RUNS: &[(&str, &str, &str)] = &[
     // on a busy machine.
     ("after", "recv", "run_in_real_time"),
     ("tick", "recv", "run_in_real_time"),
-    // It sends 32 KiB at a time, and without optimisation every hand that a message passes through
-    // keeps a copy. It is about blocks of 31 messages, which would not fit this stack either.
-    ("list", "stack_overflow", "run_on_a_stack_of_1_mib"),
 ];
 
 /// The files, and how many tests each has.

@@ -19,7 +19,6 @@ pub fn run(test: impl FnOnce()) {
 }
 
 pub use run as run_in_real_time;
-pub use run as run_on_a_stack_of_1_mib;
 
 pub fn now() -> Instant {
     Instant::now()

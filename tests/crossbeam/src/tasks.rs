@@ -21,10 +21,6 @@ pub fn run_in_real_time(test: impl FnOnce()) {
     run_by(Builder::new().clock(Clock::Real), test);
 }
 
-pub fn run_on_a_stack_of_1_mib(test: impl FnOnce()) {
-    run_by(Builder::new().clock(clock()).stack_size(1 << 20), test);
-}
-
 fn clock() -> Clock {
     match std::env::var("SUITE_CLOCK").as_deref() {
         Ok("real") => Clock::Real,

@@ -16,11 +16,12 @@ impl<T> Mutex<T> {
     }
 }
 
+#[derive(Default)]
 pub struct Condvar(maypole::sync::Condvar);
 
 impl Condvar {
     pub fn new() -> Self {
-        Condvar(maypole::sync::Condvar::new())
+        Condvar::default()
     }
 
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> Result<MutexGuard<'a, T>, Infallible> {
