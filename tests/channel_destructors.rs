@@ -125,24 +125,26 @@ fn a_message_may_park_when_it_is_dropped_with_its_channel() {
 }
 
 #[test]
-fn a_kill_while_a_message_is_dropped_leaves_the_rest_undropped() {
+fn a_kill_waits_until_the_messages_of_a_channel_are_dropped() {
     virtually(|| {
         let (sender, receiver) = unbounded();
         let dropped = Rc::new(Cell::new(0));
         for _ in 0..3 {
             let dropped = dropped.clone();
             let message = Does::on_drop(move || {
-                dropped.set(dropped.get() + 1);
                 sleep(SECOND);
+                dropped.set(dropped.get() + 1);
             });
             sender.send(message).ok().unwrap();
         }
-        let dropping = spawn(move || drop(receiver));
+        let dropping = spawn(move || {
+            drop(receiver);
+            task::check_killed();
+        });
         yield_now();
         dropping.kill("while it drops the first");
         assert!(dropping.join().unwrap_err().is_killed());
-        // As after a panic: a second one in the same unwind would end the process.
-        assert_eq!(dropped.get(), 1);
+        assert_eq!(dropped.get(), 3);
     });
 }
 

@@ -2,7 +2,7 @@
 mod channel_support;
 
 use channel_support::{SECOND, panic_text, virtually};
-use maypole::channel::{Receiver, Select, Sender, after, bounded, never, unbounded};
+use maypole::channel::{Receiver, Select, Sender, after, bounded, never, select, unbounded};
 use maypole::{run, sleep, spawn, yield_now};
 
 fn channels(count: usize) -> (Vec<Sender<usize>>, Vec<Receiver<usize>>) {
@@ -280,5 +280,38 @@ fn those_who_wait_to_be_ready_hear_of_the_end_of_the_other_side() {
         yield_now();
         drop(receiver);
         assert!(waits.join().unwrap());
+    });
+}
+
+#[test]
+fn those_who_wait_to_be_ready_meet_the_next_when_a_message_is_not_made() {
+    virtually(|| {
+        let (sender, receiver) = bounded(0);
+        let tasks = [None, Some(7)].map(|message| {
+            let sender = sender.clone();
+            spawn(move || {
+                let silence = never::<u8>();
+                select! {
+                    send(sender, {
+                        yield_now();
+                        message.expect("no message")
+                    }) -> sent => sent.unwrap(),
+                    recv(silence) -> _ => unreachable!(),
+                }
+            })
+        });
+        yield_now();
+        let mut select = Select::new();
+        select.recv(&receiver);
+        let message = loop {
+            select.ready();
+            if let Ok(message) = receiver.try_recv() {
+                break message;
+            }
+        };
+        assert_eq!(message, 7);
+        let [panics, sends] = tasks;
+        assert!(panics.join().unwrap_err().is_panic());
+        sends.join().unwrap();
     });
 }

@@ -229,8 +229,8 @@ impl Line {
         if sends.into_iter().any(|send| meet(Wait::Recv, send)) {
             return Some("a sender and a receiver wait for each other");
         }
-        let mut met = meet(Wait::Recv, Wait::CanSend);
-        met |= meet(Wait::Send, Wait::CanRecv) || meet(Wait::SendAfterAll, Wait::CanRecv);
+        let met = meet(Wait::Recv, Wait::CanSend)
+            || sends.into_iter().any(|send| meet(Wait::CanRecv, send));
         if self.capacity == Some(0) && met {
             return Some("somebody waits for a partner that is there");
         }

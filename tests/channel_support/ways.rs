@@ -201,8 +201,8 @@ impl Receiving {
 }
 
 /// Whether the two can meet in a channel of this capacity. In a rendezvous one who waits to be
-/// ready is no partner for one who does so too, or who has not made its message.
+/// ready is no partner for one who does so too.
 pub fn meet(capacity: Option<usize>, sending: Sending, receiving: Receiving) -> bool {
-    let is_partner = matches!(sending, Sending::Plain | Sending::Timed);
-    capacity != Some(0) || receiving != Receiving::Ready || is_partner
+    let both_watch = (sending, receiving) == (Sending::Ready, Receiving::Ready);
+    capacity != Some(0) || !both_watch
 }

@@ -1,13 +1,12 @@
 //! Carries one file over, by the rules and nothing else.
-use super::rules::{REPLACEMENTS, RUNS, SKIPPED, SPINS};
+use super::rules::{IN_ONE_TEST, REPLACEMENTS, SKIPPED};
 use std::collections::BTreeSet;
 
 /// The rules that had something to do.
 #[derive(Default)]
 pub struct Used {
     replacements: BTreeSet<usize>,
-    spins: BTreeSet<usize>,
-    runs: BTreeSet<usize>,
+    in_one_test: BTreeSet<usize>,
     skipped: BTreeSet<usize>,
 }
 
@@ -17,11 +16,11 @@ impl Used {
         for (n, (from, _)) in REPLACEMENTS.iter().enumerate() {
             assert!(self.replacements.contains(&n), "nothing to replace: {from}");
         }
-        for (n, (file, test, from, _)) in SPINS.iter().enumerate() {
-            assert!(self.spins.contains(&n), "no {from:?} in {file}::{test}");
-        }
-        for (n, (file, test, _)) in RUNS.iter().enumerate() {
-            assert!(self.runs.contains(&n), "no test {file}::{test}");
+        for (n, (file, test, from, _)) in IN_ONE_TEST.iter().enumerate() {
+            assert!(
+                self.in_one_test.contains(&n),
+                "no {from:?} in {file}::{test}"
+            );
         }
         for (n, (file, test, _)) in SKIPPED.iter().enumerate() {
             assert!(self.skipped.contains(&n), "no test {file}::{test}");
@@ -55,11 +54,7 @@ pub fn rewrite(file: &str, original: &str, used: &mut Used) -> (String, usize) {
                 Some(name) => {
                     now.name = format!("{module}{name}");
                     tests += 1;
-                    let run = run(file, &now.name, used);
-                    format!(
-                        "{}{line} suite::{run}(|| {{",
-                        ignored(file, &now.name, used)
-                    )
+                    format!("{}{line} suite::run(|| {{", ignored(file, &now.name, used))
                 }
             },
             Some(now) if line == now.end => {
@@ -67,7 +62,7 @@ pub fn rewrite(file: &str, original: &str, used: &mut Used) -> (String, usize) {
                 test = None;
                 line
             }
-            Some(now) => spin(file, &now.name, line, used),
+            Some(now) => replace_in(file, &now.name, line, used),
             None => line.to_string(),
         };
         let inner = line.starts_with("//!") || line.starts_with("#![");
@@ -117,22 +112,10 @@ fn ignored(file: &str, test: &str, used: &mut Used) -> String {
     }
 }
 
-/// The function that runs a test.
-fn run(file: &str, test: &str, used: &mut Used) -> &'static str {
-    let listed = |entry: &&(_, _, _)| (entry.0, entry.1) == (file, test);
-    match RUNS.iter().enumerate().find(|(_, entry)| listed(entry)) {
-        None => "run",
-        Some((n, (_, _, function))) => {
-            used.runs.insert(n);
-            function
-        }
-    }
-}
-
-fn spin(file: &str, test: &str, line: &str, used: &mut Used) -> String {
-    for (n, (in_file, in_test, from, to)) in SPINS.iter().enumerate() {
+fn replace_in(file: &str, test: &str, line: &str, used: &mut Used) -> String {
+    for (n, (in_file, in_test, from, to)) in IN_ONE_TEST.iter().enumerate() {
         if (*in_file, *in_test) == (file, test) && line.contains(from) {
-            used.spins.insert(n);
+            used.in_one_test.insert(n);
             return line.replace(from, to);
         }
     }

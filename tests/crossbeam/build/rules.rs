@@ -3,15 +3,6 @@
 //! Besides this, every test body runs as the main task of a run of its own, and inner attributes
 //! and inner docs are dropped, since an included file may have none.
 
-/// Tests that need another run than the usual one: `(file, test, function)`.
-pub const RUNS: &[(&str, &str, &str)] = &[
-    // They want time to go on between a message and a look at the clock. All others run on virtual
-    // time, which makes no difference but that nobody waits, and that no window of 50 ms is missed
-    // on a busy machine.
-    ("after", "recv", "run_in_real_time"),
-    ("tick", "recv", "run_in_real_time"),
-];
-
 /// The files, and how many tests each has.
 pub const FILES: &[(&str, usize)] = &[
     ("after", 14),
@@ -56,16 +47,18 @@ pub const REPLACEMENTS: &[(&str, &str)] = &[
 
 /// One text for another in one test: `(file, test, text, replacement)`.
 ///
-/// Loops of calls that never wait, by which one OS thread spins until another has done something.
-/// No `try_…` call lets another task run, and virtual time stands still while a task is ready, so
-/// each turn of these loops yields, or sleeps where it waits for time to pass.
-pub const SPINS: &[(&str, &str, &str, &str)] = &[
+/// The tests run on virtual time, which makes no difference but that nobody waits and that no
+/// window of 50 ms is missed on a busy machine; but it stands still while a task is ready. And no
+/// `try_…` call lets another task run.
+pub const IN_ONE_TEST: &[(&str, &str, &str, &str)] = &[
+    // An OS thread that spins by calls that do not wait, until another has had a turn.
     (
         "zero",
         "stress_iter",
         "let _ = request_s.try_send(());",
         "let _ = request_s.try_send(()); suite::thread::yield_now();",
     ),
+    // Two that spin until a third has slept.
     (
         "select",
         "loop_try",
@@ -77,6 +70,19 @@ pub const SPINS: &[(&str, &str, &str, &str)] = &[
         "loop_try",
         "default => {}",
         "default => suite::thread::sleep(ms(1)),",
+    ),
+    // Time is expected to pass between a message and a look at the clock.
+    (
+        "after",
+        "recv",
+        "let now = Instant::now();",
+        "suite::thread::sleep(ms(1)); let now = Instant::now();",
+    ),
+    (
+        "tick",
+        "recv",
+        "let now = Instant::now();",
+        "suite::thread::sleep(ms(1)); let now = Instant::now();",
     ),
 ];
 

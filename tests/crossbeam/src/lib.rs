@@ -6,7 +6,11 @@
 //! ```
 //!
 //! The second runs the same text on crossbeam itself. What is changed in it is listed in
-//! `build/rules.rs`. Most tests run on virtual time, and with `SUITE_CLOCK=real` on the real clock.
+//! `build/rules.rs`.
+//!
+//! `SUITE_CLOCK=real` runs the first on the real clock, as far as the machine is quick enough for
+//! windows of 50 ms; in debug builds the auditor is not (`MAYPOLE_AUDIT=0`): its first look reads
+//! the debug information.
 #[cfg(all(feature = "tasks", feature = "os-threads"))]
 compile_error!("either on tasks or, without default features, on OS threads");
 

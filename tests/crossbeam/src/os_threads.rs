@@ -18,8 +18,6 @@ pub fn run(test: impl FnOnce()) {
     test();
 }
 
-pub use run as run_in_real_time;
-
 pub fn now() -> Instant {
     Instant::now()
 }

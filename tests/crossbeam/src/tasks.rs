@@ -14,22 +14,11 @@ pub type AnyBox = Box<dyn Any>;
 
 /// Runs a test as the main task; on virtual time, unless `SUITE_CLOCK=real` is set.
 pub fn run(test: impl FnOnce()) {
-    run_by(Builder::new().clock(clock()), test);
-}
-
-pub fn run_in_real_time(test: impl FnOnce()) {
-    run_by(Builder::new().clock(Clock::Real), test);
-}
-
-fn clock() -> Clock {
-    match std::env::var("SUITE_CLOCK").as_deref() {
+    let clock = match std::env::var("SUITE_CLOCK").as_deref() {
         Ok("real") => Clock::Real,
         _ => Clock::Virtual,
-    }
-}
-
-fn run_by(builder: Builder, test: impl FnOnce()) {
-    let result = builder.run(test);
+    };
+    let result = Builder::new().clock(clock).run(test);
     result.unwrap_or_else(|error| panic!("{error}"));
 }
 
