@@ -314,8 +314,8 @@ fn a_kill_in_the_destructor_of_a_message_leaves_none_behind() {
     struct Slow(Rc<RefCell<Vec<u8>>>, u8);
     impl Drop for Slow {
         fn drop(&mut self) {
-            sleep(SECOND);
             self.0.borrow_mut().push(self.1);
+            sleep(SECOND);
         }
     }
     let log = Rc::new(RefCell::new(Vec::new()));

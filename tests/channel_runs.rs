@@ -3,7 +3,7 @@ mod channel_support;
 
 use channel_support::{SECOND, panic_text, virtually};
 use maypole::channel::{
-    Receiver, Select, SendError, TryRecvError, bounded, never, select, unbounded,
+    Receiver, Select, SendError, TryRecvError, TrySendError, bounded, never, select, unbounded,
 };
 use maypole::task::Killed;
 use maypole::{Builder, RunError, run, scope, spawn, spawn_now, task, yield_now};
@@ -160,6 +160,23 @@ fn a_task_that_is_given_up_takes_no_message() {
     });
     // Its receiver was never dropped.
     assert!(sender.try_send(3).unwrap_err().is_full());
+}
+
+#[test]
+fn forgotten_handles_of_parked_tasks_change_nothing() {
+    let (sender, receiver) = bounded(0);
+    run(|| {
+        let theirs = receiver.clone();
+        std::mem::forget(spawn(move || theirs.recv()));
+        let theirs = sender.clone();
+        std::mem::forget(spawn(move || theirs.send(2)));
+        sender.send(1).unwrap();
+        assert_eq!(receiver.recv(), Ok(2));
+        let theirs = receiver.clone();
+        std::mem::forget(spawn(move || theirs.recv()));
+        yield_now();
+    });
+    assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A channel as a case of a select: what is ready, and what is set apart for the one that wins.
-use super::queue::{Chan, MAKES_IT_LATER, Partner, Refusal, Side, TAKES, WATCHES, token};
+use super::queue::{
+    Chan, MAKES_IT_LATER, Partner, Refusal, Side, State, TAKES, WATCHES, takes_behind, token,
+};
 use crate::scheduler;
 use crate::scheduler::wait::WaitQueue;
 use crate::select::{Claim, Interest};
@@ -73,8 +75,12 @@ impl<T> Chan<T> {
     pub(super) fn can_send(&self) -> bool {
         self.receiver_count.get() == 0
             || self.has_room(&self.state.borrow())
-            || self.is_rendezvous()
-                && scheduler::has_such_waiter(&self.receivers, |offer| offer == TAKES)
+            || self.is_rendezvous() && self.has_receiver(&self.state.borrow())
+    }
+
+    /// Whether a receiver is parked in this rendezvous that nobody makes a message for.
+    fn has_receiver(&self, state: &State<T>) -> bool {
+        scheduler::has_such_waiter(&self.receivers, takes_behind(state.reserved))
     }
 
     /// Keeps a place for the caller's message.
@@ -87,8 +93,9 @@ impl<T> Chan<T> {
             state.reserved += 1;
             return Some(Claim::Room);
         }
-        drop(state);
-        self.can_send().then_some(Claim::Met)
+        let met = self.is_rendezvous() && self.has_receiver(&state);
+        state.reserved += usize::from(met);
+        met.then_some(Claim::Met)
     }
 
     /// What the wake of a `select!`'s sender brought.
@@ -132,7 +139,7 @@ impl<T> Chan<T> {
         message: &mut Option<T>,
     ) -> Result<(), Refusal> {
         let mut state = self.state.borrow_mut();
-        if claim == Claim::Room {
+        if matches!(claim, Claim::Room | Claim::Met) {
             state.reserved -= 1;
         }
         if self.receiver_count.get() == 0 {
@@ -142,7 +149,11 @@ impl<T> Chan<T> {
             Claim::Paired => scheduler::wake_one(&self.paired, token::MESSAGE).is_some(),
             _ => false,
         };
-        if met || state.queued() == 0 && self.meet_receiver() {
+        let behind = match claim {
+            Claim::Met => 0,
+            _ => self.spoken_for(&state),
+        };
+        if met || state.queued() == 0 && self.meet_receiver(behind) {
             state.promised += 1;
             state.push(message);
             // The place that was kept is free again.
@@ -166,7 +177,8 @@ impl<T> Chan<T> {
             }
             Claim::Message => {
                 state.promised -= 1;
-                if self.meet_receiver() {
+                // A message that is made comes before one that is being made.
+                if self.meet_receiver(0) {
                     state.promised += 1;
                 } else if self.is_rendezvous() {
                     self.wake_watchers(&self.receivers);
@@ -177,7 +189,32 @@ impl<T> Chan<T> {
                 // It may have been for one who watches: there may be another.
                 self.wake_watchers(&self.receivers);
             }
+            Claim::Met => {
+                state.reserved -= 1;
+                self.offer_receiver(&mut state);
+            }
             _ => {}
+        }
+    }
+
+    /// Gives a parked receiver that nobody makes a message for any more to the first sender.
+    fn offer_receiver(&self, state: &mut State<T>) {
+        while self.has_receiver(state)
+            && let Some(offer) = scheduler::first_offer(&self.senders)
+        {
+            if offer >= WATCHES {
+                scheduler::wake_one(&self.senders, token::LOOK);
+                if offer == MAKES_IT_LATER {
+                    return;
+                }
+                continue;
+            }
+            scheduler::wake_one(&self.senders, token::TAKEN);
+            let message = state.waiting.remove(offer);
+            state.queue.push_back(message);
+            if self.meet_receiver(state.reserved) {
+                state.promised += 1;
+            }
         }
     }
 }

@@ -16,13 +16,12 @@
 use super::builder::Prefer;
 use super::error::TryRecvError;
 use super::facts::Facts;
-use crate::scheduler::kill::Shield;
 use crate::scheduler::wait::WaitQueue;
 use crate::scheduler::{self, park};
+use crate::task::drop_in_turn;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -124,7 +123,7 @@ impl<T> Chan<T> {
         }
         let mut state = self.state.borrow_mut();
         // Receivers are parked only while no message is free for them.
-        let met = state.queued() == 0 && self.meet_receiver();
+        let met = state.queued() == 0 && self.meet_receiver(self.spoken_for(&state));
         if met {
             state.promised += 1;
         } else if !self.has_room(&state) {
@@ -137,23 +136,34 @@ impl<T> Chan<T> {
         })
     }
 
-    /// Wakes the first parked receiver for a message that the caller is about to promise.
+    /// How many of the receivers that are parked in a rendezvous, from the first, have a `select!`
+    /// that makes a message.
     #[inline(always)]
-    pub(super) fn meet_receiver(&self) -> bool {
+    pub(super) fn spoken_for(&self, state: &State<T>) -> usize {
+        match self.is_rendezvous() {
+            true => state.reserved,
+            false => 0,
+        }
+    }
+
+    /// Wakes the first parked receiver behind so many others for a message that the caller is
+    /// about to promise.
+    #[inline(always)]
+    pub(super) fn meet_receiver(&self, behind: usize) -> bool {
         if !self.receivers.was_used() {
             return false;
         }
-        self.meet_parked_receiver()
+        self.meet_parked_receiver(behind)
     }
 
     #[inline(never)]
-    fn meet_parked_receiver(&self) -> bool {
-        if !self.watched.get() {
+    fn meet_parked_receiver(&self, behind: usize) -> bool {
+        if !self.watched.get() && behind == 0 {
             return scheduler::wake_one(&self.receivers, token::MESSAGE).is_some();
         }
         if self.is_rendezvous() {
-            return scheduler::wake_first(&self.receivers, token::MESSAGE, |offer| offer == TAKES)
-                .is_some();
+            let wanted = takes_behind(behind);
+            return scheduler::wake_first(&self.receivers, token::MESSAGE, wanted).is_some();
         }
         // The message can be had by those who only watch, too.
         loop {
@@ -364,24 +374,14 @@ impl<T> Chan<T> {
         }
     }
 
-    /// Drops what nobody will receive, one message at a time: a first that panics leaves the rest
-    /// undropped, since a second panic would end the process. Kills wait until it is done, and so
-    /// leave none behind.
+    /// Drops what nobody will receive.
     fn discard(&self) {
         let mut state = self.state.borrow_mut();
         // A promise that outlived every receiver was forgotten.
         state.promised = 0;
         let queue = std::mem::take(&mut state.queue);
         drop(state);
-        if queue.is_empty() {
-            return;
-        }
-        let _shield = Shield::open();
-        let mut queue = ManuallyDrop::new(queue);
-        while let Some(message) = queue.pop_front() {
-            drop(message);
-        }
-        drop(ManuallyDrop::into_inner(queue));
+        drop_in_turn(queue);
     }
 }
 
@@ -422,6 +422,17 @@ impl<T> State<T> {
 pub(super) enum Refusal {
     Full,
     Disconnected,
+}
+
+/// Whether an offer is that of a receiver behind so many others.
+pub(super) fn takes_behind(others: usize) -> impl Fn(usize) -> bool {
+    let left = Cell::new(others);
+    move |offer| {
+        let takes = offer == TAKES;
+        let counted = takes && left.get() > 0;
+        left.set(left.get() - usize::from(counted));
+        takes && !counted
+    }
 }
 
 /// The two ends of a channel.

@@ -156,13 +156,11 @@ impl Kernel {
         let ends = &mut self.queues[number as usize];
         let place = ends.head.get()?;
         // What most wakes are, in one go: a task that waits in this queue alone, without a time
-        // limit. Everything else goes the long way.
+        // limit. Everything else goes the long way; where a task is paused, no turn is plain.
         if let Place::Own(slot) = place {
             let task = &mut self.tasks[slot];
-            let plain = task.further == WaiterKey::NONE
-                && task.timer == TimerKey::NONE
-                && !task.flags.has(Flags::PAUSED)
-                && !self.slow;
+            let plain =
+                task.further == WaiterKey::NONE && task.timer == TimerKey::NONE && !self.slow;
             if plain {
                 task.links.queue = Links::NOWHERE;
                 task.state = State::Active;

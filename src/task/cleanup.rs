@@ -1,7 +1,9 @@
-//! What a destructor runs while its task unwinds, when that may fail or be interrupted by itself.
+//! What destructors run that may fail, or be interrupted, in the middle.
 use crate::coroutine::{self, Extent};
-use crate::scheduler::kill::Shield;
+use crate::scheduler::kill::{self, Shield};
 use crate::scheduler::{self, Ban};
+use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Runs `f` as if nothing unwound: its own unwinds begin at a panic count of zero, and no kill and
@@ -19,4 +21,23 @@ pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
     let result = catch_unwind(AssertUnwindSafe(f));
     coroutine::restore_panics(levels);
     result.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+/// Drops one value after another. A first that panics leaves the rest undropped, since a second
+/// panic could end the process; one that is killed in its destructor, or timed out, leaves none.
+pub(crate) fn drop_in_turn<T>(values: VecDeque<T>) {
+    let mut values = ManuallyDrop::new(values);
+    let mut interrupted = None;
+    while let Some(value) = values.pop_front() {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            if !kill::is_ours(&*payload) {
+                resume_unwind(payload);
+            }
+            interrupted = interrupted.or(Some(payload));
+        }
+    }
+    drop(ManuallyDrop::into_inner(values));
+    if let Some(payload) = interrupted {
+        resume_unwind(payload);
+    }
 }

@@ -14,15 +14,14 @@
 //! sender offers; a parked receiver offers the key of its reader.
 use super::facts::Facts;
 use crate::channel::error::{RecvError, TrySendError};
-use crate::scheduler::kill::Shield;
 use crate::scheduler::object::Object;
 use crate::scheduler::wait::WaitQueue;
 use crate::scheduler::{wake_all, wake_first, wake_one};
 use crate::select::Claim;
+use crate::task::drop_in_turn;
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
@@ -332,7 +331,7 @@ impl<T> Hub<T> {
             false => self.refill(&mut state),
         }
         drop(state);
-        drop_in_order(unwanted);
+        drop_in_turn(unwanted);
     }
 }
 
@@ -377,18 +376,4 @@ impl<T> State<T> {
         let entry = self.queue.pop_front();
         entry.expect("what is taken is in the queue").message
     }
-}
-
-/// Drops one message at a time: a first that panics leaves the rest undropped, since a second
-/// panic would end the process. Kills wait until it is done, and so leave none behind.
-fn drop_in_order<T>(messages: VecDeque<Rc<T>>) {
-    if messages.is_empty() {
-        return;
-    }
-    let _shield = Shield::open();
-    let mut messages = ManuallyDrop::new(messages);
-    while let Some(message) = messages.pop_front() {
-        drop(message);
-    }
-    drop(ManuallyDrop::into_inner(messages));
 }
