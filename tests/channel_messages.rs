@@ -216,3 +216,13 @@ fn a_pipeline_of_a_hundred_stages_keeps_the_order() {
         });
     }
 }
+
+#[test]
+fn a_burst_of_messages_is_given_back_in_order_while_the_memory_shrinks() {
+    let (sender, receiver) = unbounded();
+    for round in 0..3 {
+        (0..20_000).for_each(|n| sender.send((round, n)).unwrap());
+        let received: Vec<_> = receiver.try_iter().collect();
+        assert!(received.into_iter().eq((0..20_000).map(|n| (round, n))));
+    }
+}

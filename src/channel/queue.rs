@@ -43,6 +43,9 @@ pub(super) mod token {
     pub(crate) const LOOK: usize = 3;
 }
 
+/// Messages that there is room for in memory whatever is queued.
+const KEPT: usize = 1024;
+
 pub(super) struct Chan<T> {
     pub(super) state: RefCell<State<T>>,
     /// `usize::MAX` where there is no bound.
@@ -222,6 +225,7 @@ impl<T> Chan<T> {
     ) -> Result<Met, TryRecvError> {
         let mut state = self.state.borrow_mut();
         if state.queued() > 0 {
+            state.give_back_memory();
             *message = state.queue.pop_front();
             let mut met = Met::Whoever;
             // Senders are parked only while there is no room.
@@ -297,6 +301,7 @@ impl<T> Chan<T> {
     pub(super) fn take_promised(&self) -> Option<T> {
         let mut state = self.state.borrow_mut();
         state.promised -= 1;
+        state.give_back_memory();
         state.queue.pop_front()
     }
 
@@ -401,6 +406,21 @@ impl<T> State<T> {
         }
         self.queue.push_back(message);
         self.pop()
+    }
+
+    /// A burst of messages is not paid for as long as the channel lives.
+    #[inline(always)]
+    fn give_back_memory(&mut self) {
+        let capacity = self.queue.capacity();
+        if capacity > KEPT && self.queue.len() < capacity / 8 {
+            self.shrink();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shrink(&mut self) {
+        self.queue.shrink_to(self.queue.capacity() / 2);
     }
 
     #[inline(always)]

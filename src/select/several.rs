@@ -252,9 +252,10 @@ fn until(cases: &[&dyn Alternative], deadline: &Deadline, wait: Wait) -> (Option
     if coroutine::attention() == coroutine::OUTSIDE {
         scheduler::outside(wait);
     }
+    // Before the auditor, which takes its time.
+    let limit = deadline.get();
     park::ask(wait);
     kill::raise_if_pending(wait);
-    let limit = deadline.get();
     let due = cases.iter().filter_map(|case| case.due()).min();
     let due = due.map(scheduler::deadline_at);
     match (due, limit) {
