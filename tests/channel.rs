@@ -350,3 +350,21 @@ fn two_that_only_watch_a_rendezvous_deadlock() {
     });
     assert!(matches!(stuck, Err(maypole::RunError::Deadlock(_))));
 }
+
+#[test]
+fn a_select_may_have_thirty_two_cases() {
+    let (sender, r) = unbounded();
+    sender.send(1).unwrap();
+    drop(sender);
+    let received = select! {
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+        recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m, recv(r) -> m => m,
+    };
+    assert_eq!(received, Ok(1));
+}

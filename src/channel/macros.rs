@@ -139,30 +139,35 @@ macro_rules! __select {
     };
 
     // ── body: a block with or without a comma, an expression with one, the last expression ───
-    (@body $order:ident $cases:tt $default:tt $head:tt $body:block, $($rest:tt)*) => {
-        $crate::__select!(@add $order $cases $default $head ($body) $($rest)*)
+    (@body $order:ident $cases:tt () [default $timeout:tt] $body:block, $($rest:tt)*) => {
+        $crate::__select!(@parse $order $cases ($timeout ($body)) $($rest)*)
     };
-    (@body $order:ident $cases:tt $default:tt $head:tt $body:block $($rest:tt)*) => {
-        $crate::__select!(@add $order $cases $default $head ($body) $($rest)*)
+    (@body $order:ident ($($cases:tt)*) $default:tt [$($head:tt)*] $body:block, $($rest:tt)*) => {
+        $crate::__select!(@parse $order ($($cases)* [$($head)* ($body)]) $default $($rest)*)
     };
-    (@body $order:ident $cases:tt $default:tt $head:tt $body:expr, $($rest:tt)*) => {
-        $crate::__select!(@add $order $cases $default $head ($body) $($rest)*)
+    (@body $order:ident $cases:tt () [default $timeout:tt] $body:block $($rest:tt)*) => {
+        $crate::__select!(@parse $order $cases ($timeout ($body)) $($rest)*)
     };
-    (@body $order:ident $cases:tt $default:tt $head:tt $body:expr) => {
-        $crate::__select!(@add $order $cases $default $head ($body))
+    (@body $order:ident ($($cases:tt)*) $default:tt [$($head:tt)*] $body:block $($rest:tt)*) => {
+        $crate::__select!(@parse $order ($($cases)* [$($head)* ($body)]) $default $($rest)*)
+    };
+    (@body $order:ident $cases:tt () [default $timeout:tt] $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@parse $order $cases ($timeout ($body)) $($rest)*)
+    };
+    (@body $order:ident ($($cases:tt)*) $default:tt [$($head:tt)*] $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@parse $order ($($cases)* [$($head)* ($body)]) $default $($rest)*)
+    };
+    (@body $order:ident $cases:tt () [default $timeout:tt] $body:expr) => {
+        $crate::__select!(@parse $order $cases ($timeout ($body)))
+    };
+    (@body $order:ident ($($cases:tt)*) $default:tt [$($head:tt)*] $body:expr) => {
+        $crate::__select!(@parse $order ($($cases)* [$($head)* ($body)]) $default)
     };
     (@body $order:ident $cases:tt $default:tt $head:tt $($rest:tt)*) => {
         ::std::compile_error!(::std::concat!(
             "a case of a select needs a body, and a comma after it: `",
             ::std::stringify!($($rest)*), "`"
         ))
-    };
-
-    (@add $order:ident $cases:tt () [default $timeout:tt] $body:tt $($rest:tt)*) => {
-        $crate::__select!(@parse $order $cases ($timeout $body) $($rest)*)
-    };
-    (@add $order:ident ($($cases:tt)*) $default:tt [$($head:tt)*] $body:tt $($rest:tt)*) => {
-        $crate::__select!(@parse $order ($($cases)* [$($head)* $body]) $default $($rest)*)
     };
 
     // ── bind: [bound cases] (number of the next) cases left ──────────────────────────────────
@@ -245,26 +250,27 @@ macro_rules! __select {
     }};
 
     // ── choose ───────────────────────────────────────────────────────────────────────────────
-    (@choose $operation:ident) => {
-        $operation.unknown()
-    };
-    (@choose $operation:ident
-        [recv $handle:ident ($index:expr) ($result:pat) ($body:expr)] $($rest:tt)*) => {
-        if $operation.index() == $index {
-            let $result = $handle.__complete($operation);
-            $body
-        } else {
-            $crate::__select!(@choose $operation $($rest)*)
+    (@choose $operation:ident $([$kind:ident $handle:ident $($rest:tt)*])+) => {
+        match $operation.index() {
+            $(chosen if chosen == $crate::__select!(@index $kind $($rest)*) => {
+                $crate::__select!(@complete $operation $kind $handle $($rest)*)
+            })+
+            _ => $operation.unknown(),
         }
     };
-    (@choose $operation:ident
-        [send $handle:ident ($message:expr) ($index:expr) ($result:pat) ($body:expr)]
-        $($rest:tt)*) => {
-        if $operation.index() == $index {
-            let $result = $handle.__complete($operation, $message);
-            $body
-        } else {
-            $crate::__select!(@choose $operation $($rest)*)
-        }
+    (@index recv ($index:expr) $result:tt $body:tt) => {
+        $index
     };
+    (@index send $message:tt ($index:expr) $result:tt $body:tt) => {
+        $index
+    };
+    (@complete $operation:ident recv $handle:ident $index:tt ($result:pat) ($body:expr)) => {{
+        let $result = $handle.__complete($operation);
+        $body
+    }};
+    (@complete $operation:ident send $handle:ident ($message:expr) $index:tt ($result:pat)
+        ($body:expr)) => {{
+        let $result = $handle.__complete($operation, $message);
+        $body
+    }};
 }
