@@ -67,7 +67,7 @@ fn an_unnamed_task_goes_by_its_spawn_site() {
 fn main_is_a_task_too() {
     let line = line!() + 1;
     let ended = child::run(|| run(overflow));
-    let report = task_report("main", 1, line, "1 MiB", 20);
+    let report = task_report("main", 1, line, "1 MiB", 22);
     assert_eq!(ended.dies_of(SIGSEGV).stderr, report);
 }
 
