@@ -12,7 +12,8 @@
 //!
 //! On a rendezvous channel (capacity 0) nothing is ever queued but what is promised. A `select!`
 //! makes its message only when it has won, so a receiver that meets one wakes it and waits in
-//! `paired` for the message.
+//! `paired` for the message. A `select!` that meets a parked receiver counts in `reserved`: so many
+//! of the receivers, from the first, are spoken for, and others serve those behind them.
 use super::builder::Prefer;
 use super::error::TryRecvError;
 use super::facts::Facts;
