@@ -40,6 +40,7 @@ mod select;
 // Floor 3: what tasks do with each other.
 pub mod channel;
 pub mod generator;
+pub mod stm;
 pub mod sync;
 pub mod task;
 pub mod time;

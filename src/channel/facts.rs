@@ -88,6 +88,7 @@ impl Object for Known {
                 plural(self.senders.get(), "sender"),
                 plural(self.receivers.get(), "receiver"),
             ),
+            content: None,
         }
     }
 }

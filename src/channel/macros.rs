@@ -18,6 +18,9 @@
 /// - `send(sender, message) -> result => body` sends; the message is made only when the case has
 ///   won,
 /// - `join(&mut handle) -> result => body` waits for the end of a task,
+/// - `atomically(|tx| ..) -> value => body` runs a transaction
+///   ([`atomically`](crate::stm::atomically)), which waits where it retries and is committed only if
+///   its case wins; it is run, and undone, to see whether it could,
 /// - `default => body` is taken when no other case is ready,
 /// - `default(duration) => body` is taken when none becomes ready in time.
 ///
@@ -100,7 +103,8 @@ macro_rules! __select {
     (@parse $order:ident () ()) => {
         ::std::compile_error!(
             "a select without a case would wait for ever; write `recv(r) -> message => ..`, \
-             `send(s, message) -> result => ..`, `join(&mut handle) -> result => ..` or `default => ..`"
+             `send(s, message) -> result => ..`, `join(&mut handle) -> result => ..`, \
+             `atomically(|tx| ..) -> value => ..` or `default => ..`"
         )
     };
     (@parse $order:ident ($($cases:tt)*) $default:tt) => {
@@ -120,6 +124,12 @@ macro_rules! __select {
         join($handle:expr $(,)?) -> $result:pat => $($rest:tt)*) => {
         $crate::__select!(@body $order $cases $default [recv ($handle) ($result)] $($rest)*)
     };
+    (@parse $order:ident $cases:tt $default:tt
+        atomically($transaction:expr $(,)?) -> $result:pat => $($rest:tt)*) => {
+        $crate::__select!(
+            @body $order $cases $default [atomically ($transaction) ($result)] $($rest)*
+        )
+    };
     (@parse $order:ident $cases:tt () default $(())? => $($rest:tt)*) => {
         $crate::__select!(@body $order $cases () [default ()] $($rest)*)
     };
@@ -133,7 +143,8 @@ macro_rules! __select {
         ::std::compile_error!(::std::concat!(
             "this is no case of a select: `", ::std::stringify!($($rest)+), "`; a case is \
              `recv(r) -> message => ..`, `send(s, message) -> result => ..`, \
-             `join(&mut handle) -> result => ..`, `default => ..` or `default(timeout) => ..`, \
+             `join(&mut handle) -> result => ..`, `atomically(|tx| ..) -> value => ..`, \
+             `default => ..` or `default(timeout) => ..`, \
              and a comma stands between an expression and the next case"
         ))
     };
@@ -174,6 +185,15 @@ macro_rules! __select {
     (@bind $order:ident $default:tt [$($bound:tt)*] ($index:expr)
         [recv ($receiver:expr) $result:tt $body:tt] $($rest:tt)*) => {
         match &$receiver {
+            handle => $crate::__select!(
+                @bind $order $default [$($bound)* [recv handle ($index) $result $body]]
+                ($index + 1) $($rest)*
+            ),
+        }
+    };
+    (@bind $order:ident $default:tt [$($bound:tt)*] ($index:expr)
+        [atomically ($transaction:expr) $result:tt $body:tt] $($rest:tt)*) => {
+        match &$crate::stm::__private::pending($transaction) {
             handle => $crate::__select!(
                 @bind $order $default [$($bound)* [recv handle ($index) $result $body]]
                 ($index + 1) $($rest)*

@@ -221,6 +221,7 @@ impl Object for Facts {
             owners: Vec::new(),
             // Otherwise nobody would wait.
             state: "nothing sent, 1 sender alive".to_string(),
+            content: None,
         }
     }
 }

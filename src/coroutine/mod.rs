@@ -79,6 +79,9 @@ pub(crate) const OUTSIDE: u32 = 1 << 31;
 /// Tells an idle coroutine to return for good.
 const DISMISSED: u32 = 1 << 30;
 
+/// The running function must go on in one piece; see [`begin_atomic`].
+pub(crate) const ATOMIC: u32 = 1 << 29;
+
 /// Owns a coroutine. Dropping it leaks the stack: a suspended function is never torn down from
 /// outside, see [`Coroutine::dismiss`].
 pub(crate) struct Coroutine(NonNull<Header>);
@@ -136,8 +139,9 @@ impl Coroutine {
     /// The flags that the floor above shows to the function when it runs.
     #[inline(always)]
     pub(crate) fn set_attention(&self, bits: u32) {
-        debug_assert_eq!(bits & (OUTSIDE | DISMISSED), 0);
-        self.header().attention.set(bits);
+        debug_assert_eq!(bits & (OUTSIDE | DISMISSED | ATOMIC), 0);
+        let attention = &self.header().attention;
+        attention.set(bits | attention.get() & ATOMIC);
     }
 
     /// What [`tag`] tells the function when it runs.
@@ -150,6 +154,7 @@ impl Coroutine {
     #[inline]
     pub(crate) fn relabel(&self, label: Label) {
         self.header().ground.relabel(label);
+        self.header().attention.set(0);
         self.header().spent.set(0);
     }
 
@@ -292,6 +297,34 @@ pub(crate) fn refill() {
     if !running.is_null() {
         // SAFETY: as in `suspend`: a running coroutine's header is alive.
         unsafe { &(*running).spent }.set(0);
+    }
+}
+
+/// Shows [`ATOMIC`] among the flags of the running coroutine until [`end_atomic`]. A caller that is
+/// not on that coroutine's own stack may be on a generator's, which must not yield meanwhile: the
+/// answer keeps it from that.
+#[inline(always)]
+pub(crate) fn begin_atomic() -> Option<Extent> {
+    let running = RUNNING.get();
+    if !running.is_null() {
+        // SAFETY: as in `suspend`: a running coroutine's header is alive.
+        let header = unsafe { &*running };
+        header.attention.set(header.attention.get() | ATOMIC);
+        if header.ground.contains(stack::stack_pointer()) {
+            return None;
+        }
+    }
+    Some(Extent::enter())
+}
+
+/// Takes [`ATOMIC`] from the flags of the running coroutine.
+#[inline(always)]
+pub(crate) fn end_atomic() {
+    let running = RUNNING.get();
+    if !running.is_null() {
+        // SAFETY: as in `suspend`: a running coroutine's header is alive.
+        let attention = unsafe { &(*running).attention };
+        attention.set(attention.get() & !ATOMIC);
     }
 }
 

@@ -206,7 +206,7 @@ impl Ground {
     }
 
     #[inline(always)]
-    fn contains(self, address: usize) -> bool {
+    pub(super) fn contains(self, address: usize) -> bool {
         let low = self.crown().low;
         address.wrapping_sub(low) < self.0.addr().get() - low
     }
@@ -287,6 +287,7 @@ pub(crate) struct Extent(Option<Ground>);
 
 impl Extent {
     /// Counts one on the stack that the caller runs on, if it is one of ours.
+    #[inline(never)]
     pub(crate) fn enter() -> Extent {
         let ground = guard::find(stack_pointer()).map(|slot| Ground(Crown::of(slot)));
         if let Some(ground) = ground {

@@ -15,10 +15,13 @@ use crate::scheduler::snapshot::TaskView;
 use crate::scheduler::task::{Status, TaskId};
 use crate::scheduler::wait::What;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 /// Names are padded up to here.
 const WIDEST_HEAD: usize = 24;
+
+/// Longer contents are cut.
+const LONGEST_CONTENT: usize = 100;
 
 /// Writes the entries of one report.
 pub(super) struct Entries<'a> {
@@ -99,6 +102,10 @@ impl<'a> Entries<'a> {
             What::Once => format!("waits for the value of {}", object("OnceCell")),
             What::Event => format!("waits for {} to be set", object("Event")),
             What::WaitGroup => format!("waits for the end of {}", object("WaitGroup")),
+            What::Atomically if objects_of(task) > 1 => {
+                "waits for a change of what its transaction has read".to_string()
+            }
+            What::Atomically => format!("waits for a change of {}", object("TVar")),
             what => format!("waits in {what}"),
         };
         format!("{does} at {at}")
@@ -135,6 +142,7 @@ impl<'a> Entries<'a> {
         if !view.state.is_empty() {
             facts.push(view.state.clone());
         }
+        facts.extend(content(view));
         facts.push(format!("made at {}", place(view.made_at)));
         let owners = view.owners.iter();
         let (known, gone): (Vec<_>, Vec<_>) =
@@ -228,6 +236,34 @@ fn alike(group: &Group, first: &TaskView, tasks: &[TaskView]) -> String {
             format!("; {count} tasks like this, for {objects} of such a {kind}; of the first:")
         }
     }
+}
+
+fn objects_of(task: &TaskView) -> usize {
+    distinct(&task.objects).len()
+}
+
+/// `holds 7`. A description is code of the user, which may fail.
+fn content(view: &ObjectView) -> Option<String> {
+    let content = &view.content.as_ref()?.0;
+    let told = catch_unwind(AssertUnwindSafe(|| content.describe()));
+    match told {
+        Ok(text) => Some(cut(&text?)),
+        Err(payload) => {
+            // Whatever its destructor does, the report goes on.
+            std::mem::forget(payload);
+            Some("holds what cannot be shown: its Debug panicked".to_string())
+        }
+    }
+}
+
+/// A text of one line and no great length.
+fn cut(text: &str) -> String {
+    let mut line: String = text.chars().take(LONGEST_CONTENT).collect();
+    line = line.replace('\n', " ");
+    if text.chars().count() > LONGEST_CONTENT {
+        line.push('…');
+    }
+    line
 }
 
 /// Each object once: two cases of a `select` may be for one.

@@ -295,6 +295,7 @@ mod tests {
                 made_at: Location::caller(),
                 owners: vec![(self.owner, Location::caller())],
                 state: String::new(),
+                content: None,
             }
         }
         fn each_owner(&self, show: &mut dyn FnMut(TaskId)) {

@@ -8,7 +8,8 @@ use super::policy::Kind;
 use super::task::{Body, Flags, KillNote, TaskId};
 use super::wait::{Wait, WaitQueue, What};
 use super::{
-    CURRENT, First, IN_PANIC_HOOK, Scheduler, Traits, UnjoinedPanic, clock, park, run_nested,
+    CURRENT, First, IN_PANIC_HOOK, Scheduler, Traits, UnjoinedPanic, atomic, clock, park,
+    run_nested,
 };
 use crate::coroutine::{self, Current, StackLimit};
 use std::panic::Location;
@@ -419,6 +420,13 @@ pub(super) fn forbidden(wait: Wait) -> ! {
     if in_panic_hook() {
         panic!(
             "maypole: {} at {} inside the panic hook",
+            wait.what, wait.at
+        );
+    }
+    if let Some(begun_at) = atomic::begun_at() {
+        panic!(
+            "maypole: {} at {} inside the transaction begun at {begun_at}: it runs in one piece; \
+             wait before it or after it",
             wait.what, wait.at
         );
     }

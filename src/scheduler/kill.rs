@@ -281,6 +281,10 @@ pub(crate) fn raise_if_pending(wait: Wait) {
 
 #[cold]
 fn raise_pending(pending: u32, wait: Packed) {
+    if coroutine::attention() & coroutine::ATOMIC != 0 {
+        // A transaction is not killed in the middle.
+        return;
+    }
     if pending & attention::KILL != 0 {
         raise_kill(park::unpack(wait));
     }

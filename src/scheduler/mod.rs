@@ -11,6 +11,7 @@
 //!                ──► nothing left that could wake anybody: deadlock
 //! ```
 mod alarms;
+pub(crate) mod atomic;
 pub(crate) mod audit;
 pub(crate) mod bound;
 pub(crate) mod clock;

@@ -1,7 +1,9 @@
 //! What a report can tell of a thing that tasks wait for: a channel, a lock.
 use super::task::TaskId;
 use super::wait::What;
+use std::fmt;
 use std::panic::Location;
+use std::rc::Rc;
 
 /// Something with a wait queue. The queue keeps a weak reference, by which a report finds it.
 pub(crate) trait Object {
@@ -41,4 +43,21 @@ pub(crate) struct ObjectView {
     pub(crate) owners: Vec<(TaskId, &'static Location<'static>)>,
     /// Whatever else there is to say: `bounded(4), 0 queued, 1 sender alive`.
     pub(crate) state: String,
+    /// What it holds, if that can be told.
+    pub(crate) content: Option<Content>,
+}
+
+/// Something whose content can be told, by code of the user: never while the kernel is borrowed.
+pub(crate) trait Describe {
+    fn describe(&self) -> Option<String>;
+}
+
+/// The content of an object.
+#[derive(Clone)]
+pub(crate) struct Content(pub(crate) Rc<dyn Describe>);
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Content")
+    }
 }

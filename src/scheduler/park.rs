@@ -12,9 +12,12 @@ use super::exploring::Then;
 use super::kernel::Kernel;
 use super::kill::{attention, raise_bound, raise_kill};
 use super::wait::{Packed, Wait, WaitQueue, What, Woken};
-use super::{audit, in_panic_hook, with_kernel};
+use super::{atomic, audit, in_panic_hook, with_kernel};
 use crate::coroutine::{self, Signal};
 use std::panic::Location;
+
+/// Flags of a task that must neither park nor yield.
+const STAY: u32 = attention::FORBID | coroutine::ATOMIC;
 
 /// Operations that a task may do without waiting before it yields by itself.
 const BUDGET: u32 = 127;
@@ -124,7 +127,7 @@ fn heed_and_explore(wait: Wait) {
 #[inline(never)]
 fn give_way(wait: Packed) {
     let wait = unpack(wait);
-    let forbidden = coroutine::attention() & attention::FORBID != 0;
+    let forbidden = coroutine::attention() & STAY != 0;
     if forbidden || std::thread::panicking() {
         return;
     }
@@ -149,7 +152,7 @@ fn leave(wait: Wait) {
 
 /// Lets a policy that explores say who comes before `wait`.
 fn explore(wait: Wait, ask: impl FnOnce(&mut Kernel, Wait) -> Then) {
-    let forbidden = coroutine::attention() & attention::FORBID != 0;
+    let forbidden = coroutine::attention() & STAY != 0;
     if forbidden || std::thread::panicking() {
         return with_kernel(|kernel| kernel.tell(wait));
     }
@@ -211,6 +214,10 @@ pub(crate) fn heed(wait: Wait) {
         // A second unwind would abort the process: no kill and no bound in a destructor.
         return;
     }
+    if bits & coroutine::ATOMIC != 0 {
+        // A transaction is not killed in the middle.
+        return;
+    }
     if bits & attention::KILL != 0 {
         raise_kill(wait);
     }
@@ -227,9 +234,7 @@ pub(crate) fn ask(wait: Wait) {
 
 #[inline(always)]
 pub(crate) fn ask_packed(wait: Packed) {
-    if coroutine::attention() & (attention::FORBID | attention::AUDIT) != 0
-        || std::thread::panicking()
-    {
+    if coroutine::attention() & (STAY | attention::AUDIT) != 0 || std::thread::panicking() {
         ask_slowly(wait);
     }
 }
@@ -248,10 +253,11 @@ fn ask_slowly(wait: Packed) {
             ));
             panic!("maypole: a park inside the panic hook");
         }
+        atomic::undo();
         return;
     }
     let bits = coroutine::attention();
-    if bits & attention::FORBID != 0 {
+    if bits & STAY != 0 {
         super::door::forbidden(wait);
     }
     if bits & attention::AUDIT != 0 {
@@ -286,9 +292,9 @@ pub(crate) fn finish(unwinding: bool, wait: Wait) -> Woken {
     end(wait)
 }
 
-/// Running → Parked; tells whether the task is unwinding.
+/// The first half of a park: Running → Parked; tells whether the task is unwinding.
 #[inline(never)]
-fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Packed) -> bool {
+pub(crate) fn begin(on: &[(&WaitQueue, usize)], until: Option<u64>, wait: Packed) -> bool {
     let unwinding = std::thread::panicking();
     coroutine::refill();
     with_kernel(|kernel| kernel.park(on.iter().copied(), until, wait, unwinding));
@@ -317,8 +323,7 @@ fn end(wait: Wait) -> Woken {
 
 /// Whether the running code may park.
 pub(crate) fn is_allowed() -> bool {
-    coroutine::attention() & (attention::FORBID | coroutine::OUTSIDE) == 0
-        && !std::thread::panicking()
+    coroutine::attention() & (STAY | coroutine::OUTSIDE) == 0 && !std::thread::panicking()
 }
 
 /// Lets the task go first that the call has woken last. The call has had its effect, so no kill is

@@ -55,6 +55,8 @@ pub enum What {
     Event,
     /// The end of a [`WaitGroup`](crate::sync::WaitGroup).
     WaitGroup,
+    /// A variable that its transaction has read ([`atomically`](crate::stm::atomically)).
+    Atomically,
     /// Another turn: it has yielded, or was spawned and has not run yet.
     Turn,
     /// Nothing: it is about to run a child nested ([`spawn_now`](crate::spawn_now)).
@@ -86,6 +88,7 @@ impl fmt::Display for What {
             What::Once => f.write_str("get_or_init"),
             What::Event => f.write_str("wait for an Event"),
             What::WaitGroup => f.write_str("wait for a WaitGroup"),
+            What::Atomically => f.write_str("atomically"),
             What::Turn => f.write_str("yield_now"),
             What::Nest => f.write_str("spawn_now"),
             What::Check => f.write_str("check_killed"),
@@ -123,7 +126,7 @@ pub(crate) struct Packed {
 }
 
 /// The kinds without a payload, by their numbers.
-const PLAIN: [What; 18] = [
+const PLAIN: [What; 19] = [
     What::Turn,
     What::Scope,
     What::Sleep,
@@ -142,6 +145,7 @@ const PLAIN: [What; 18] = [
     What::WaitGroup,
     What::Nest,
     What::Check,
+    What::Atomically,
 ];
 
 const JOIN: u64 = PLAIN.len() as u64;
@@ -169,6 +173,7 @@ impl Wait {
             What::WaitGroup => 15,
             What::Nest => 16,
             What::Check => 17,
+            What::Atomically => 18,
             What::Join(id) => JOIN | u64::from(id.slot) << 8,
         };
         Packed { what, at: self.at }

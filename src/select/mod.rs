@@ -17,7 +17,7 @@ pub(crate) use limit::{Deadline, Limit};
 pub use operation::{Handle, Operation, poll, wait, wait_timeout};
 pub use several::Order;
 pub(crate) use several::{
-    Alternative, Claim, Interest, first_of, first_ready, try_first, try_ready,
+    Alternative, Claim, Interest, Waited, first_of, first_ready, try_first, try_ready,
 };
 
 use crate::coroutine;
@@ -36,6 +36,19 @@ pub(crate) trait Case {
 
     /// Completes after a wake that brought `token`; `None` to try again.
     fn accept(&mut self, token: usize) -> Option<Self::Output>;
+
+    /// The first half of the park, for a case that waits in several queues.
+    #[inline(always)]
+    fn begin(&mut self, until: Option<u64>, wait: Packed) -> bool {
+        let (queue, offer) = self.enlist();
+        park::begin_in(queue, offer, until, wait)
+    }
+
+    /// When it may complete without a wake; it then accepts 0.
+    #[inline(always)]
+    fn due(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// For callers that need their case back after a time-out.
@@ -55,6 +68,16 @@ impl<C: Case> Case for &mut C {
     #[inline(always)]
     fn accept(&mut self, token: usize) -> Option<Self::Output> {
         (**self).accept(token)
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, until: Option<u64>, wait: Packed) -> bool {
+        (**self).begin(until, wait)
+    }
+
+    #[inline(always)]
+    fn due(&self) -> Option<u64> {
+        (**self).due()
     }
 }
 
@@ -100,19 +123,23 @@ pub(crate) fn block_on_within<C: Case>(
         if coroutine::attention() == coroutine::OUTSIDE {
             crate::scheduler::outside(wait);
         }
-        let until = *until.get_or_insert_with(&deadline);
-        match park::finish(prepare(&mut case, until, wait.pack()), wait) {
-            Woken::Ready { token, .. } => {
-                if let Some(output) = case.accept(token) {
-                    return Some(output);
-                }
-                kill::raise_if_pending(wait);
-            }
+        let limit = *until.get_or_insert_with(&deadline);
+        let due = case
+            .due()
+            .filter(|due| limit.is_none_or(|limit| *due <= limit));
+        let begun = prepare(&mut case, due.or(limit), wait.pack());
+        let token = match park::finish(begun, wait) {
+            Woken::Ready { token, .. } => token,
+            Woken::TimedOut if due.is_some() => 0,
             Woken::TimedOut => return None,
             // The bound that ended the park was left meanwhile, which takes a foreign coroutine:
             // as if nothing had been.
-            Woken::Killed | Woken::Interrupted => {}
+            Woken::Killed | Woken::Interrupted => continue,
+        };
+        if let Some(output) = case.accept(token) {
+            return Some(output);
         }
+        kill::raise_if_pending(wait);
     }
 }
 
@@ -120,6 +147,5 @@ pub(crate) fn block_on_within<C: Case>(
 #[inline(never)]
 fn prepare<C: Case>(case: &mut C, until: Option<u64>, wait: Packed) -> bool {
     park::ask_packed(wait);
-    let (queue, offer) = case.enlist();
-    park::begin_in(queue, offer, until, wait)
+    case.begin(until, wait)
 }

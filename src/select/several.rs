@@ -15,6 +15,7 @@ use super::{Deadline, Limit};
 use crate::coroutine;
 use crate::scheduler::wait::{Wait, WaitQueue, Woken};
 use crate::scheduler::{self, kill, park};
+use std::rc::Rc;
 use std::time::Instant;
 
 /// One of the cases, its type erased.
@@ -30,6 +31,12 @@ pub(crate) trait Alternative {
     /// Where to wait, and what the waker is shown.
     fn enlist(&self, interest: Interest) -> (&WaitQueue, usize);
 
+    /// Further places to wait in, for a case that waits for several things; a wake there brings it
+    /// no claim.
+    fn further(&self) -> Vec<Rc<dyn Waited>> {
+        Vec::new()
+    }
+
     /// The claim that a wake with `token` brought; `None` to try again.
     fn accept(&self, token: usize) -> Option<Claim>;
 
@@ -43,6 +50,12 @@ pub(crate) trait Alternative {
 
     /// The same for all handles of one side of one object.
     fn address(&self) -> *const ();
+}
+
+/// Something with a queue to wait in.
+pub(crate) trait Waited {
+    /// Where to wait, and what the waker is shown.
+    fn place(&self) -> (&WaitQueue, usize);
 }
 
 /// What was made sure of.
@@ -62,6 +75,8 @@ pub(crate) enum Claim {
     Moment(Instant),
     /// The task has ended.
     Ended,
+    /// The transaction has committed.
+    Committed,
 }
 
 /// Why a task waits for a case.
@@ -114,10 +129,12 @@ pub(crate) fn first_of(
         }
         let until = until(cases, deadline, wait);
         let turn = Turn::new(cases.len(), order);
+        let further: Vec<_> = cases.iter().flat_map(|case| case.further()).collect();
         let filler = WaitQueue::new();
         let mut places = Places::new(&filler);
-        let on = places.enlist(cases, turn, Interest::Take);
+        let on = places.enlist(cases, turn, Interest::Take, &further);
         match park::park(on, until.0, wait) {
+            Woken::Ready { case, .. } if case as usize >= cases.len() => {}
             Woken::Ready { case, token } => {
                 let case = turn.case(case);
                 if let Some(claim) = cases[case].accept(token) {
@@ -149,7 +166,7 @@ pub(crate) fn first_ready(
         let turn = Turn::new(cases.len(), order);
         let filler = WaitQueue::new();
         let mut places = Places::new(&filler);
-        let on = places.enlist(cases, turn, Interest::Watch);
+        let on = places.enlist(cases, turn, Interest::Watch, &[]);
         match park::park(on, until.0, wait) {
             Woken::Ready { case, .. } => return Some(turn.case(case)),
             Woken::TimedOut if until.1 => {}
@@ -224,10 +241,12 @@ impl<'q> Places<'q> {
         cases: &[&'q dyn Alternative],
         turn: Turn,
         interest: Interest,
+        further: &'q [Rc<dyn Waited>],
     ) -> &[(&'q WaitQueue, usize)] {
         let places = turn.map(|case| cases[case].enlist(interest));
-        if cases.len() > FEW {
+        if cases.len() > FEW || !further.is_empty() {
             self.many.extend(places);
+            self.many.extend(further.iter().map(|it| it.place()));
             return &self.many;
         }
         for (slot, place) in self.few.iter_mut().zip(places) {
@@ -288,13 +307,24 @@ fn choose_ready(
     patience: bool,
     wait: Wait,
 ) -> Option<usize> {
-    let mut ready = (0..cases.len()).filter(|&case| cases[case].is_ready(patience));
+    let is_ready = |case: &usize| cases[*case].is_ready(patience);
     if order == Order::Biased {
-        return ready.next();
+        return (0..cases.len()).find(is_ready);
     }
-    match ready.clone().count() {
-        0 => None,
-        1 => ready.next(),
-        among => ready.nth(scheduler::choose_case(among, wait)),
+    // Each is asked once: a transaction must run to answer.
+    if cases.len() > u64::BITS as usize {
+        let ready: Vec<usize> = (0..cases.len()).filter(is_ready).collect();
+        return match ready.len() {
+            0 => None,
+            among => Some(ready[scheduler::choose_case(among, wait)]),
+        };
     }
+    let bits = (0..cases.len()).map(|case| u64::from(is_ready(&case)) << case);
+    let mut ready = bits.fold(0, |ready, bit| ready | bit);
+    if ready.count_ones() > 1 {
+        for _ in 0..scheduler::choose_case(ready.count_ones() as usize, wait) {
+            ready &= ready - 1;
+        }
+    }
+    (ready != 0).then(|| ready.trailing_zeros() as usize)
 }

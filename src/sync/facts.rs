@@ -40,6 +40,7 @@ impl Label {
             made_at: self.made_at,
             owners,
             state,
+            content: None,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What destructors run that may fail, or be interrupted, in the middle.
 use crate::coroutine::{self, Extent};
 use crate::scheduler::kill::{self, Shield};
-use crate::scheduler::{self, Ban};
-use std::collections::VecDeque;
+use crate::scheduler::{self, Ban, atomic};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -12,6 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[inline(never)]
 pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
     let in_hook = scheduler::in_panic_hook();
+    if std::thread::panicking() {
+        // With the count hidden, nothing would tell a park in here from one in the transaction.
+        atomic::undo();
+    }
     let _extent = Extent::enter();
     let _shield = Shield::open();
     // A park in a destructor that runs while unwinding is allowed, also inside of `no_yield`; in
@@ -25,10 +28,10 @@ pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
 
 /// Drops one value after another. A first that panics leaves the rest undropped, since a second
 /// panic could end the process; one that is killed in its destructor, or timed out, leaves none.
-pub(crate) fn drop_in_turn<T>(values: VecDeque<T>) {
-    let mut values = ManuallyDrop::new(values);
+pub(crate) fn drop_in_turn<T>(values: impl IntoIterator<Item = T>) {
+    let mut values = ManuallyDrop::new(values.into_iter());
     let mut interrupted = None;
-    while let Some(value) = values.pop_front() {
+    while let Some(value) = values.next() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
             if !kill::is_ours(&*payload) {
                 resume_unwind(payload);
@@ -38,6 +41,18 @@ pub(crate) fn drop_in_turn<T>(values: VecDeque<T>) {
     }
     drop(ManuallyDrop::into_inner(values));
     if let Some(payload) = interrupted {
+        resume_unwind(payload);
+    }
+}
+
+/// Runs all of them, one after another, whatever fails; then goes on with the first unwind.
+pub(crate) fn run_in_turn<'a>(calls: impl IntoIterator<Item = Box<dyn FnOnce() + 'a>>) {
+    let mut failed = None;
+    for call in calls {
+        let ran = catch_unwind(AssertUnwindSafe(call));
+        failed = failed.or(ran.err());
+    }
+    if let Some(payload) = failed {
         resume_unwind(payload);
     }
 }

@@ -154,6 +154,7 @@ impl Object for State {
             made_at: self.at,
             owners: left.map(|id| (id, self.at)).collect(),
             state: String::new(),
+            content: None,
         }
     }
 

@@ -40,6 +40,7 @@ impl Object for Facts {
                 plural(self.senders.get(), "sender"),
                 plural(self.receivers.get(), "receiver"),
             ),
+            content: None,
         }
     }
 }

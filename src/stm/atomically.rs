@@ -1,0 +1,219 @@
+//! Running a transaction until it commits or aborts.
+use super::named::Tally;
+use super::transaction::{Attempt, Transaction};
+use super::variable::{AnyVariable, Place};
+use super::wake::next_offer;
+use super::{LastRetry, Stop};
+use crate::scheduler::wait::{Packed, Wait, WaitQueue, What};
+use crate::scheduler::{deadline_at, park};
+use crate::select::{Case, block_on};
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Runs a transaction: all of `f` or nothing of it, and nobody comes in between.
+///
+/// `f` reads and writes [`TVar`](super::TVar)s. Where it ends with [`retry`](super::retry), what it
+/// wrote is undone, and it runs again when another transaction has written to a variable that it
+/// read. It may run any number of times before that counts, so anything else it does (printing,
+/// sending) happens each time: put it into [`Transaction::on_commit`], or after the call.
+///
+/// The semantics are those of Haskell (Harris, Marlow, Peyton Jones and Herlihy, *Composable Memory
+/// Transactions*, 2005). As no other task runs meanwhile there are no conflicts: writes are done in
+/// place, and a transaction that does not retry runs exactly once. A commit makes those ready who
+/// wait for what it wrote, in the order in which they parked.
+///
+/// Parks: while it must retry. A kill ends the wait, with nothing written; inside of `f` no kill and
+/// no timeout arrives.
+///
+/// # Panics
+///
+/// When `f` panics: nothing was written. When `f` parks, yields, or begins another transaction, with
+/// both places. When it retries and has read no variable; outside of [`run`](crate::run) when it
+/// retries at all.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::stm::{atomically, check, TVar};
+/// maypole::run(|| {
+///     let (mine, yours) = (TVar::new(0), TVar::new(100));
+///     let (from, to) = (mine.clone(), yours.clone());
+///     let payment = maypole::spawn(move || {
+///         atomically(|tx| {
+///             check(from.read(tx) >= 50)?; // waits until it has that much
+///             from.update(tx, |balance| balance - 50);
+///             to.update(tx, |balance| balance + 50);
+///             Ok(())
+///         })
+///     });
+///     maypole::yield_now();
+///     mine.set(60);
+///     payment.join().unwrap();
+///     assert_eq!((mine.get(), yours.get()), (10, 150));
+/// });
+/// ```
+#[inline(always)]
+#[track_caller]
+pub fn atomically<T>(f: impl FnMut(&Transaction) -> Result<T, Stop>) -> T {
+    let Ok(value) = run(f, None, Location::caller());
+    value
+}
+
+/// Runs a transaction like [`atomically`], which may also [`abort`](super::abort).
+///
+/// Parks: while it must retry. A kill ends the wait, with nothing written.
+///
+/// # Errors
+///
+/// What the transaction aborted with; then nothing was written.
+///
+/// # Panics
+///
+/// As [`atomically`].
+///
+/// # Examples
+///
+/// ```
+/// use maypole::stm::{abort, try_atomically, TVar};
+/// let account = TVar::new(100);
+/// let withdraw = |amount| {
+///     try_atomically(|tx| {
+///         account.update(tx, |balance| balance - amount);
+///         match account.read(tx) {
+///             left if left < 0 => abort("not enough"),
+///             left => Ok(left),
+///         }
+///     })
+/// };
+/// assert_eq!(withdraw(30), Ok(70));
+/// assert_eq!(withdraw(80), Err("not enough"));
+/// assert_eq!(account.get(), 70);
+/// ```
+#[inline(always)]
+#[track_caller]
+pub fn try_atomically<T, E>(f: impl FnMut(&Transaction) -> Result<T, Stop<E>>) -> Result<T, E> {
+    run(f, None, Location::caller())
+}
+
+#[inline(always)]
+pub(super) fn run<T, E>(
+    f: impl FnMut(&Transaction) -> Result<T, Stop<E>>,
+    tally: Option<&Tally>,
+    at: Place,
+) -> Result<T, E> {
+    let wait = Wait {
+        what: What::Atomically,
+        at,
+    };
+    let attempts = Attempts {
+        f,
+        at,
+        tally,
+        read: Vec::new(),
+    };
+    block_on(attempts, None, wait).expect("a transaction without a deadline does not time out")
+}
+
+/// A transaction on its way: a case that completes when it commits or aborts.
+struct Attempts<'a, F> {
+    f: F,
+    at: Place,
+    tally: Option<&'a Tally>,
+    /// What it had read when it retried last.
+    read: Vec<Rc<AnyVariable>>,
+}
+
+impl<T, E, F> Case for Attempts<'_, F>
+where
+    F: FnMut(&Transaction) -> Result<T, Stop<E>>,
+{
+    type Output = Result<T, E>;
+
+    #[inline(always)]
+    fn try_now(&mut self) -> Option<Self::Output> {
+        let attempt = Attempt::begin(self.at);
+        match (self.f)(attempt.tx()) {
+            Ok(value) => {
+                attempt.commit();
+                Tally::count(self.tally, |tally| &tally.commits);
+                Some(Ok(value))
+            }
+            Err(Stop::Abort(error)) => {
+                drop(attempt);
+                Tally::count(self.tally, |tally| &tally.aborts);
+                Some(Err(error))
+            }
+            Err(Stop::Retry) => {
+                self.read = retry(attempt, self.at);
+                Tally::count(self.tally, |tally| &tally.retries);
+                None
+            }
+        }
+    }
+
+    /// It waits in several queues, see [`begin`](Case::begin).
+    fn enlist(&mut self) -> (&WaitQueue, usize) {
+        (self.read[0].queue(), next_offer())
+    }
+
+    fn begin(&mut self, until: Option<u64>, wait: Packed) -> bool {
+        begin(&self.read, until, wait)
+    }
+
+    #[inline(always)]
+    fn due(&self) -> Option<u64> {
+        due(&self.read).map(deadline_at)
+    }
+
+    #[inline(always)]
+    fn accept(&mut self, _: usize) -> Option<Self::Output> {
+        self.read = Vec::new();
+        Tally::count(self.tally, |tally| &tally.wakes);
+        None
+    }
+}
+
+/// Undoes the attempt; tells what it has read.
+#[cold]
+#[inline(never)]
+pub(super) fn retry(attempt: Attempt, at: Place) -> Vec<Rc<AnyVariable>> {
+    let read = attempt.retry();
+    let retried_at = LastRetry::take();
+    if read.is_empty() {
+        let place = match retried_at {
+            Some(place) => format!(" at {place}"),
+            None => String::new(),
+        };
+        panic!(
+            "maypole: retry{place} in the transaction begun at {at}, which has read no variable: \
+             nothing could ever wake it; read what it waits for first"
+        );
+    }
+    read
+}
+
+/// When one of the variables changes by itself.
+pub(super) fn due(read: &[Rc<AnyVariable>]) -> Option<Instant> {
+    read.iter().filter_map(|variable| variable.core.due()).min()
+}
+
+/// Variables that need no allocation to wait for.
+const FEW: usize = 4;
+
+/// Parks on all of the variables.
+fn begin(read: &[Rc<AnyVariable>], until: Option<u64>, wait: Packed) -> bool {
+    let offer = next_offer();
+    if let [variable] = read {
+        return park::begin_in(variable.queue(), offer, until, wait);
+    }
+    if read.len() > FEW {
+        let places: Vec<_> = read.iter().map(|it| (it.queue(), offer)).collect();
+        return park::begin(&places, until, wait);
+    }
+    let mut places = [(read[0].queue(), offer); FEW];
+    for (place, variable) in places.iter_mut().zip(read) {
+        place.0 = variable.queue();
+    }
+    park::begin(&places[..read.len()], until, wait)
+}

@@ -1,0 +1,140 @@
+//! A transaction as a case of a `select!`.
+//!
+//! To see whether it is ready it is run and undone; it is run again, and committed, when it has won.
+use super::Stop;
+use super::atomically::{due, retry};
+use super::transaction::{Attempt, Transaction};
+use super::variable::{AnyVariable, Place};
+use super::wake::next_offer;
+use crate::scheduler::wait::{Wait, WaitQueue};
+use crate::select::{Alternative, Claim, Deadline, Handle, Interest, Operation, Waited};
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// A transaction that waits in a `select!`.
+///
+/// Public for the macros' sake alone.
+pub struct Pending<F, T> {
+    f: RefCell<F>,
+    /// What the committed transaction ended with.
+    value: RefCell<Option<T>>,
+    /// What it had read when it retried last.
+    read: RefCell<Vec<Rc<AnyVariable>>>,
+    /// Nobody is ever woken here: its places are the variables'.
+    idle: WaitQueue,
+    at: Place,
+}
+
+/// The case of a transaction.
+#[track_caller]
+pub fn pending<F, T>(f: F) -> Pending<F, T>
+where
+    F: FnMut(&Transaction) -> Result<T, Stop>,
+{
+    Pending {
+        f: RefCell::new(f),
+        value: RefCell::new(None),
+        read: RefCell::default(),
+        idle: WaitQueue::new(),
+        at: Location::caller(),
+    }
+}
+
+impl<F, T> Pending<F, T>
+where
+    F: FnMut(&Transaction) -> Result<T, Stop>,
+{
+    #[doc(hidden)]
+    pub fn __case(&self) -> Handle<'_> {
+        Handle::new(self)
+    }
+
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn __complete(&self, operation: Operation<'_>) -> T {
+        operation.take(self);
+        let value = self.value.take();
+        value.expect("the transaction of a case that has won is committed")
+    }
+
+    /// One run; the value if it could commit, and the attempt, which is still to be ended.
+    fn run(&self) -> Option<(Attempt, T)> {
+        let attempt = Attempt::begin(self.at);
+        let ended = (self.f.borrow_mut())(attempt.tx());
+        let read = match ended {
+            Ok(value) => return Some((attempt, value)),
+            Err(Stop::Retry) => retry(attempt, self.at),
+        };
+        // What is replaced is dropped when nothing is borrowed any more.
+        let before = self.read.replace(read);
+        drop(before);
+        None
+    }
+}
+
+impl<F, T> Alternative for Pending<F, T>
+where
+    F: FnMut(&Transaction) -> Result<T, Stop>,
+{
+    fn is_ready(&self, _: bool) -> bool {
+        match self.run() {
+            Some((attempt, value)) => {
+                // Undone before the value goes, whose destructor may begin another.
+                drop(attempt);
+                drop(value);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn claim(&self, _: Option<&Deadline>, _: Wait) -> Option<Claim> {
+        let (attempt, value) = self.run()?;
+        self.value.replace(Some(value));
+        attempt.commit();
+        Some(Claim::Committed)
+    }
+
+    fn enlist(&self, _: Interest) -> (&WaitQueue, usize) {
+        (&self.idle, 0)
+    }
+
+    fn further(&self) -> Vec<Rc<dyn Waited>> {
+        let offer = next_offer();
+        let read = self.read.borrow();
+        let places = read.iter().map(|variable| {
+            let variable = variable.clone();
+            Rc::new(Read { variable, offer }) as Rc<dyn Waited>
+        });
+        places.collect()
+    }
+
+    fn accept(&self, _: usize) -> Option<Claim> {
+        None
+    }
+
+    /// A committed transaction is not given back: it has happened.
+    fn release(&self, _: Claim) {}
+
+    fn due(&self) -> Option<Instant> {
+        due(&self.read.borrow())
+    }
+
+    fn address(&self) -> *const () {
+        std::ptr::from_ref(self).cast()
+    }
+}
+
+/// A variable that a transaction in a `select!` has read.
+struct Read {
+    variable: Rc<AnyVariable>,
+    offer: usize,
+}
+
+impl Waited for Read {
+    fn place(&self) -> (&WaitQueue, usize) {
+        (self.variable.queue(), self.offer)
+    }
+}

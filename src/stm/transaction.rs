@@ -1,0 +1,612 @@
+//! The transaction: what it has touched, and how it is undone in whole or in part.
+//!
+//! ```text
+//!   moments  ──┬───────────────┬──────────────┬───────────────────►
+//!            start          level of        level of             (one clock for all)
+//!                           an arm          its own arm
+//!
+//!   read_at  < start    not read yet: log it
+//!   saved_at < start    not written yet: keep the value beside, log it
+//!   saved_at < level    written, but before this arm: keep the value in the arm's own list
+//!   otherwise           written in this arm: just write
+//! ```
+//!
+//! An arm that fails gives back what it kept; one that succeeds leaves what it kept to the arm
+//! around it, whose level is older, so that every comparison goes on to hold.
+use super::Stop;
+use super::variable::{AnyVariable, Place, Slot, Variable};
+use super::wake::wake_all;
+use crate::coroutine::Extent;
+use crate::scheduler::atomic;
+use crate::task::{apart, drop_in_turn, run_in_turn};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::mem::needs_drop;
+use std::rc::Rc;
+
+/// The moment of a transaction that is over: nothing was ever read or saved so late.
+const OVER: u64 = u64::MAX;
+
+thread_local! {
+    static CLOCK: Cell<u64> = const { Cell::new(0) };
+    /// The transaction of this OS thread: at most one is under way, so its lists are used again.
+    static OURS: RefCell<Option<Rc<Transaction>>> = const { RefCell::new(None) };
+}
+
+/// The next moment.
+#[inline(always)]
+fn tick() -> u64 {
+    let now = CLOCK.get() + 1;
+    CLOCK.set(now);
+    now
+}
+
+/// A transaction that is under way; [`atomically`](super::atomically) lends it to its closure, and
+/// every access to a variable asks for it.
+///
+/// # Examples
+///
+/// ```
+/// use maypole::stm::{atomically, check, Stop, Transaction, TVar};
+/// // A part of a transaction: it composes, whatever the whole may fail with.
+/// fn withdraw<E>(tx: &Transaction, from: &TVar<i64>, amount: i64) -> Result<(), Stop<E>> {
+///     check(from.read(tx) >= amount)?;
+///     from.update(tx, |balance| balance - amount);
+///     Ok(())
+/// }
+/// let account = TVar::new(100);
+/// atomically(|tx| withdraw(tx, &account, 30));
+/// assert_eq!(account.get(), 70);
+/// ```
+///
+/// Without one a variable cannot be read in a transaction, and it stays in its closure:
+///
+/// ```compile_fail
+/// let account = maypole::stm::TVar::new(100);
+/// account.read(); // no transaction: use `get`, or wrap it in `atomically`
+/// ```
+///
+/// ```compile_fail
+/// use maypole::stm::{atomically, Transaction};
+/// let mut kept: Option<&Transaction> = None;
+/// atomically(|tx| Ok(kept = Some(tx)));
+/// ```
+pub struct Transaction {
+    /// When it began.
+    start: Cell<u64>,
+    /// When the innermost arm began.
+    level: Cell<u64>,
+    /// The variables it has read or written.
+    touched: RefCell<Vec<Rc<AnyVariable>>>,
+    /// How to undo what was written inside of arms.
+    arms: RefCell<Vec<Undo>>,
+    hooks: RefCell<Vec<Box<dyn FnOnce()>>>,
+    /// What must be dropped when it is over.
+    left_over: RefCell<Vec<Box<dyn Any>>>,
+    /// Whether anything is left over that may not be dropped before.
+    leaves: Cell<bool>,
+    begun_at: Cell<Option<Place>>,
+}
+
+/// How to undo the first write of an arm to one variable.
+enum Undo {
+    /// Nobody had written to it before.
+    First(Rc<AnyVariable>),
+    Again(Box<dyn Again>),
+}
+
+/// A write to a variable that was written to before the arm began.
+pub(super) trait Again {
+    /// Puts back what the arm found.
+    fn undo(self: Box<Self>, tx: &Transaction);
+}
+
+impl Transaction {
+    fn new() -> Rc<Transaction> {
+        Rc::new(Transaction {
+            start: Cell::new(OVER),
+            level: Cell::new(OVER),
+            touched: RefCell::default(),
+            arms: RefCell::default(),
+            hooks: RefCell::default(),
+            left_over: RefCell::default(),
+            leaves: Cell::new(false),
+            begun_at: Cell::new(None),
+        })
+    }
+
+    /// The one of this OS thread, which is not under way.
+    #[inline(always)]
+    fn ours() -> Rc<Transaction> {
+        let ours = OURS.try_with(|ours| ours.borrow().clone());
+        match ours {
+            Ok(Some(tx)) => tx,
+            _ => Self::first(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn first() -> Rc<Transaction> {
+        let tx = Self::new();
+        // Where thread-locals are being destroyed, each transaction has lists of its own.
+        let _ = OURS.try_with(|ours| ours.borrow_mut().replace(tx.clone()));
+        tx
+    }
+
+    // ── reading and writing ──────────────────────────────────────────────────────────────────
+
+    /// Remembers that the variable was found as it is.
+    #[inline(always)]
+    pub(super) fn reads<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) {
+        let core = &variable.core;
+        // What it wrote itself tells it nothing of others.
+        if core.read_at.get().max(core.saved_at.get()) < self.start.get() {
+            self.touch(variable);
+            core.read_at.set(self.start.get());
+        }
+    }
+
+    #[inline(always)]
+    fn touch<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) {
+        if self.is_over() {
+            self.refuse();
+        }
+        if needs_drop::<S>() {
+            self.leaves.set(true);
+        }
+        variable.catch_up();
+        let variable: Rc<AnyVariable> = variable.clone();
+        self.touched.borrow_mut().push(variable);
+    }
+
+    /// What there is to keep before a write to the variable, which the caller then does: it keeps
+    /// what it finds, and has already seen that nobody looks at it.
+    #[inline(always)]
+    pub(super) fn writes<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) -> Keep {
+        let saved_at = variable.core.saved_at.get();
+        if saved_at >= self.level.get() {
+            return Keep::Nothing;
+        }
+        self.keeps(variable, saved_at)
+    }
+
+    #[inline(always)]
+    fn keeps<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>, saved_at: u64) -> Keep {
+        let (core, start, level) = (&variable.core, self.start.get(), self.level.get());
+        if saved_at >= start {
+            core.saved_at.set(level);
+            return Keep::InArm(saved_at);
+        }
+        if core.read_at.get() < start {
+            self.touch(variable);
+        }
+        core.saved_at.set(level);
+        if level > start {
+            let mut arms = self.arms.borrow_mut();
+            arms.push(Undo::First(variable.clone()));
+        }
+        Keep::Beside
+    }
+
+    /// How to undo a write that [`Keep::InArm`] was said of.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn undo_by(&self, again: Box<dyn Again>) {
+        self.arms.borrow_mut().push(Undo::Again(again));
+    }
+
+    /// Drops `value` when the transaction is over.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn leave<V: Any>(&self, value: V) {
+        self.left_over.borrow_mut().push(Box::new(value));
+        self.leaves.set(true);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self) -> ! {
+        let begun_at = self.begun_at.get();
+        panic!(
+            "maypole: the transaction begun at {} is over: it was undone when a destructor parked, or \
+             began another one, while it unwound",
+            begun_at.expect("it has begun")
+        );
+    }
+
+    // ── arms ─────────────────────────────────────────────────────────────────────────────────
+
+    /// Runs `a`; if it retries, undoes what it wrote and runs `b`. Haskell's `orElse`.
+    ///
+    /// If both retry, the whole waits for a variable that either of them has read. An abort of `a`
+    /// goes on to the outside, and `b` is not tried. Whatever an arm wrote that does not end with
+    /// `Ok` is undone.
+    ///
+    /// Parks: no.
+    ///
+    /// # Errors
+    ///
+    /// The abort of `a`, or whatever `b` ends with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::stm::{atomically, check, Stop, Transaction, TVar};
+    /// fn withdraw<E>(tx: &Transaction, from: &TVar<i64>, amount: i64) -> Result<(), Stop<E>> {
+    ///     from.update(tx, |balance| balance - amount);
+    ///     check(from.read(tx) >= 0)
+    /// }
+    /// let (left, right) = (TVar::new(50), TVar::new(80));
+    /// atomically(|tx| tx.or_else(|tx| withdraw(tx, &left, 60), |tx| withdraw(tx, &right, 60)));
+    /// assert_eq!((left.get(), right.get()), (50, 20));
+    /// ```
+    #[inline]
+    pub fn or_else<T, E>(
+        &self,
+        a: impl FnOnce(&Transaction) -> Result<T, Stop<E>>,
+        b: impl FnOnce(&Transaction) -> Result<T, Stop<E>>,
+    ) -> Result<T, Stop<E>> {
+        match self.arm(a) {
+            Err(Stop::Retry) => self.arm(b),
+            ended => ended,
+        }
+    }
+
+    /// Runs `a`; if it aborts, undoes what it wrote and gives the error to `handler`. Haskell's
+    /// `catchSTM`.
+    ///
+    /// What was written before `a` stays. A retry of `a` goes through.
+    ///
+    /// Parks: no.
+    ///
+    /// # Errors
+    ///
+    /// A retry of `a`, or whatever `handler` ends with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::stm::{abort, atomically, TVar};
+    /// let steps = TVar::new(String::from("begun"));
+    /// let caught = atomically(|tx| {
+    ///     tx.catch(
+    ///         |tx| {
+    ///             steps.write(tx, String::from("half done"));
+    ///             abort("no paper")
+    ///         },
+    ///         |_, error| Ok(error),
+    ///     )
+    /// });
+    /// assert_eq!((caught, steps.get().as_str()), ("no paper", "begun"));
+    /// ```
+    #[inline]
+    pub fn catch<T, E, F>(
+        &self,
+        a: impl FnOnce(&Transaction) -> Result<T, Stop<E>>,
+        handler: impl FnOnce(&Transaction, E) -> Result<T, Stop<F>>,
+    ) -> Result<T, Stop<F>> {
+        match self.arm(a) {
+            Ok(value) => Ok(value),
+            Err(Stop::Retry) => Err(Stop::Retry),
+            Err(Stop::Abort(error)) => self.arm(|tx| handler(tx, error)),
+        }
+    }
+
+    fn arm<T, E>(
+        &self,
+        run: impl FnOnce(&Transaction) -> Result<T, Stop<E>>,
+    ) -> Result<T, Stop<E>> {
+        let arm = Arm::begin(self);
+        let ended = run(self);
+        if ended.is_ok() {
+            arm.keep();
+        }
+        ended
+    }
+
+    /// Runs `f` once when the transaction has committed: outside of it, where it may park, begin
+    /// other transactions and do what cannot be undone.
+    ///
+    /// Several run in the order in which they were given, also if one panics; its panic comes out of
+    /// [`atomically`](super::atomically) when all have run. After a retry, an abort or a panic, and
+    /// for an arm that was undone, `f` is dropped.
+    ///
+    /// Parks: no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::stm::{atomically, TVar};
+    /// let missiles = TVar::new(2);
+    /// atomically(|tx| {
+    ///     missiles.update(tx, |left| left - 1);
+    ///     tx.on_commit(|| println!("launched one"));
+    ///     Ok(())
+    /// });
+    /// assert_eq!(missiles.get(), 1);
+    /// ```
+    pub fn on_commit(&self, f: impl FnOnce() + 'static) {
+        if self.is_over() {
+            self.refuse();
+        }
+        self.hooks.borrow_mut().push(Box::new(f));
+        self.leaves.set(true);
+    }
+
+    // ── the end ──────────────────────────────────────────────────────────────────────────────
+
+    /// Undoes everything.
+    #[inline(never)]
+    fn undo(&self) {
+        let start = self.start.get();
+        for variable in self.touched.borrow().iter() {
+            if variable.core.saved_at.get() >= start {
+                variable.slot.restore();
+                variable.core.saved_at.set(0);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn is_over(&self) -> bool {
+        self.start.get() == OVER
+    }
+
+    /// It is over, and others may begin.
+    #[inline(always)]
+    fn close(&self) {
+        self.start.set(OVER);
+        self.level.set(OVER);
+        atomic::end();
+    }
+
+    /// Drops what the transaction has left over, one after another; then runs its hooks, if it was
+    /// committed. Other transactions may begin meanwhile, so nothing here stays borrowed.
+    #[cold]
+    #[inline(never)]
+    fn clear(&self, ending: Ending) {
+        self.leaves.set(false);
+        let mut touched = self.touched.take();
+        let (arms, values, mut hooks) =
+            (self.arms.take(), self.left_over.take(), self.hooks.take());
+        let unused = match ending {
+            Ending::Committed => Vec::new(),
+            Ending::Undone => std::mem::take(&mut hooks),
+        };
+        let drop_all = || {
+            let variables = touched.drain(..).map(Left::Variable);
+            let arms = arms.into_iter().map(Left::Arm);
+            let values = values.into_iter().map(Left::Value);
+            let unused = unused.into_iter().map(Left::Hook);
+            drop_in_turn(variables.chain(arms).chain(values).chain(unused));
+            if self.touched.borrow().capacity() == 0 {
+                // For the next transaction to fill.
+                self.touched.replace(touched);
+            }
+        };
+        if hooks.is_empty() {
+            return drop_all();
+        }
+        let drop_all: Box<dyn FnOnce() + '_> = Box::new(drop_all);
+        run_in_turn(std::iter::once(drop_all).chain(hooks));
+    }
+}
+
+/// Undoes the transaction that is under way, for a destructor that lets others run while it
+/// unwinds.
+fn undo_ours() {
+    let Ok(Some(tx)) = OURS.try_with(|ours| ours.borrow_mut().take()) else {
+        return atomic::end();
+    };
+    if !tx.is_over() {
+        let touched = tx.touched.borrow();
+        let is_free = |variable: &Rc<AnyVariable>| variable.slot.is_free();
+        if !touched.iter().all(is_free) {
+            drop(touched);
+            panic!(
+                "maypole: a destructor parks inside the closure of a variable's `with`, while the \
+                 transaction begun at {} unwinds: what it wrote cannot be undone in time",
+                tx.begun_at.get().expect("it has begun")
+            );
+        }
+        drop(touched);
+        tx.undo();
+    }
+    tx.close();
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Committed,
+    Undone,
+}
+
+/// What is to be dropped after a transaction.
+enum Left {
+    Variable(Rc<AnyVariable>),
+    Arm(#[expect(dead_code, reason = "it is kept to be dropped")] Undo),
+    Value(#[expect(dead_code, reason = "it is kept to be dropped")] Box<dyn Any>),
+    Hook(#[expect(dead_code, reason = "it is kept to be dropped")] Box<dyn FnOnce()>),
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Left::Variable(variable) = self {
+            variable.slot.clear();
+        }
+    }
+}
+
+/// An arm that is under way: undone unless it is kept.
+struct Arm<'a> {
+    tx: &'a Transaction,
+    outer: u64,
+    arms: usize,
+    hooks: usize,
+}
+
+impl<'a> Arm<'a> {
+    fn begin(tx: &'a Transaction) -> Self {
+        if tx.is_over() {
+            tx.refuse();
+        }
+        Arm {
+            tx,
+            outer: tx.level.replace(tick()),
+            arms: tx.arms.borrow().len(),
+            hooks: tx.hooks.borrow().len(),
+        }
+    }
+
+    fn keep(self) {
+        if !self.tx.is_over() {
+            self.tx.level.set(self.outer);
+        }
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Arm<'_> {
+    fn drop(&mut self) {
+        let tx = self.tx;
+        if tx.is_over() {
+            return;
+        }
+        tx.level.set(self.outer);
+        while tx.arms.borrow().len() > self.arms {
+            let undo = tx.arms.borrow_mut().pop();
+            match undo.expect("there is one more") {
+                Undo::First(variable) => {
+                    variable.slot.restore();
+                    variable.core.saved_at.set(0);
+                }
+                Undo::Again(again) => again.undo(tx),
+            }
+        }
+        let hooks = tx.hooks.borrow_mut().split_off(self.hooks);
+        if !hooks.is_empty() {
+            tx.leave(hooks);
+        }
+    }
+}
+
+/// What is to be kept before a write.
+pub(super) enum Keep {
+    /// Nothing: the same arm has written before.
+    Nothing,
+    /// What is found, beside the variable.
+    Beside,
+    /// What is found, in the arm's list, with the moment when the variable was saved last.
+    InArm(u64),
+}
+
+/// One run of a transaction's closure: undone unless it is committed.
+pub(super) struct Attempt {
+    tx: Rc<Transaction>,
+    extent: Option<Extent>,
+}
+
+impl Attempt {
+    #[inline(always)]
+    pub(super) fn begin(at: Place) -> Attempt {
+        let extent = atomic::begin(at, undo_ours);
+        let tx = Transaction::ours();
+        let now = tick();
+        tx.start.set(now);
+        tx.level.set(now);
+        tx.begun_at.set(Some(at));
+        Attempt { tx, extent }
+    }
+
+    #[inline(always)]
+    pub(super) fn tx(&self) -> &Transaction {
+        &self.tx
+    }
+
+    /// Lets the others see what was written, and wakes those who wait for it.
+    #[inline(always)]
+    pub(super) fn commit(mut self) {
+        let tx = &*self.tx;
+        if tx.is_over() {
+            tx.refuse();
+        }
+        let start = tx.start.get();
+        let is_awaited = |variable: &&Rc<AnyVariable>| {
+            let core = &variable.core;
+            core.saved_at.get() >= start && core.was_awaited()
+        };
+        let touched = tx.touched.borrow();
+        if touched.iter().any(|variable| is_awaited(&variable)) {
+            wake_all(touched.iter().filter(is_awaited));
+        }
+        drop(touched);
+        self.end(Ending::Committed);
+    }
+
+    /// Undoes what was written, and tells what was read.
+    #[inline(never)]
+    pub(super) fn retry(mut self) -> Vec<Rc<AnyVariable>> {
+        let tx = &*self.tx;
+        if tx.is_over() {
+            tx.refuse();
+        }
+        let start = tx.start.get();
+        let was_read = |variable: &&Rc<AnyVariable>| variable.core.read_at.get() >= start;
+        let read = tx
+            .touched
+            .borrow()
+            .iter()
+            .filter(was_read)
+            .cloned()
+            .collect();
+        tx.undo();
+        self.end(Ending::Undone);
+        read
+    }
+
+    #[inline(always)]
+    fn end(&mut self, ending: Ending) {
+        self.tx.close();
+        self.extent = None;
+        match self.tx.leaves.get() {
+            true => self.tx.clear(ending),
+            false => self.tx.touched.borrow_mut().clear(),
+        }
+    }
+
+    /// After a return without a commit, and while unwinding.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&mut self) {
+        if !self.tx.is_over() {
+            self.tx.undo();
+            self.tx.close();
+        }
+        match std::thread::panicking() {
+            true if self.tx.leaves.get() => apart(|| self.tx.clear(Ending::Undone)),
+            _ => self.end(Ending::Undone),
+        }
+    }
+}
+
+impl Drop for Attempt {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.tx.is_over() || !self.tx.touched.borrow().is_empty() || self.tx.leaves.get() {
+            self.give_up();
+        }
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Transaction");
+        if let Some(begun_at) = self.begun_at.get() {
+            shown.field("begun_at", &format_args!("{begun_at}"));
+        }
+        shown.finish_non_exhaustive()
+    }
+}
