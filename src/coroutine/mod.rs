@@ -20,6 +20,7 @@
 mod arena;
 mod current;
 mod guard;
+mod home;
 mod overflow;
 mod producer;
 mod pump;
@@ -27,6 +28,7 @@ mod stack;
 
 pub(crate) use arena::{Arena, Class, StackLimit};
 pub(crate) use current::Current;
+pub(crate) use home::Home;
 pub(crate) use overflow::watch as watch_for_overflow;
 pub use producer::Step;
 pub(crate) use producer::{Producer, Suspender};
@@ -300,21 +302,20 @@ pub(crate) fn refill() {
     }
 }
 
-/// Shows [`ATOMIC`] among the flags of the running coroutine until [`end_atomic`]. A caller that is
-/// not on that coroutine's own stack may be on a generator's, which must not yield meanwhile: the
-/// answer keeps it from that.
+/// Shows [`ATOMIC`] among the flags of the running coroutine until [`end_atomic`]. False for a
+/// caller that is not on that coroutine's own stack: it may be on a generator's, which must not
+/// yield meanwhile, see [`Extent`].
 #[inline(always)]
-pub(crate) fn begin_atomic() -> Option<Extent> {
+#[must_use]
+pub(crate) fn begin_atomic() -> bool {
     let running = RUNNING.get();
-    if !running.is_null() {
-        // SAFETY: as in `suspend`: a running coroutine's header is alive.
-        let header = unsafe { &*running };
-        header.attention.set(header.attention.get() | ATOMIC);
-        if header.ground.contains(stack::stack_pointer()) {
-            return None;
-        }
+    if running.is_null() {
+        return false;
     }
-    Some(Extent::enter())
+    // SAFETY: as in `suspend`: a running coroutine's header is alive.
+    let header = unsafe { &*running };
+    header.attention.set(header.attention.get() | ATOMIC);
+    header.ground.contains(stack::stack_pointer())
 }
 
 /// Takes [`ATOMIC`] from the flags of the running coroutine.

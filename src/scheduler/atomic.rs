@@ -19,18 +19,22 @@ thread_local! {
     static STRETCH: Cell<Option<Stretch>> = const { Cell::new(None) };
 }
 
-/// Begins one, called at `at`.
+/// Begins one, called at `at`. On a stack that may be a generator's the caller keeps the extent
+/// until the end.
 ///
 /// # Panics
 ///
 /// Inside of another, with both places.
 #[inline(always)]
 pub(crate) fn begin(at: &'static Location<'static>, undo: fn()) -> Option<Extent> {
-    if STRETCH.get().is_some() {
+    if is_under_way() {
         refuse("atomically", at);
     }
     STRETCH.set(Some(Stretch { at, undo }));
-    coroutine::begin_atomic()
+    match coroutine::begin_atomic() {
+        true => None,
+        false => Some(Extent::enter()),
+    }
 }
 
 #[inline(always)]
@@ -39,8 +43,12 @@ pub(crate) fn end() {
     coroutine::end_atomic();
 }
 
-/// Where the stretch began that is under way.
 #[inline(always)]
+pub(crate) fn is_under_way() -> bool {
+    STRETCH.get().is_some()
+}
+
+/// Where the stretch began that is under way.
 pub(crate) fn begun_at() -> Option<&'static Location<'static>> {
     STRETCH.get().map(|stretch| stretch.at)
 }
@@ -73,7 +81,7 @@ pub(crate) fn undo() {
 
 /// A stretch that runs code of the user while it borrows, and has nothing to undo.
 pub(crate) struct Step {
-    extent: Option<Extent>,
+    _extent: Option<Extent>,
 }
 
 impl Step {
@@ -84,11 +92,12 @@ impl Step {
     /// Inside of a stretch, with both places.
     #[inline(always)]
     pub(crate) fn begin(call: &'static str, at: &'static Location<'static>) -> Step {
-        if STRETCH.get().is_some() {
+        if is_under_way() {
             refuse(call, at);
         }
-        let extent = begin(at, stuck);
-        Step { extent }
+        Step {
+            _extent: begin(at, stuck),
+        }
     }
 }
 
@@ -96,7 +105,6 @@ impl Drop for Step {
     #[inline(always)]
     fn drop(&mut self) {
         end();
-        self.extent = None;
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use limit::{Deadline, Limit};
 pub use operation::{Handle, Operation, poll, wait, wait_timeout};
 pub use several::Order;
 pub(crate) use several::{
-    Alternative, Claim, Interest, Waited, first_of, first_ready, try_first, try_ready,
+    Alternative, Claim, Interest, Waited, enter, first_of, first_ready, try_first, try_ready,
 };
 
 use crate::coroutine;
@@ -108,13 +108,21 @@ pub(crate) fn block_on<C: Case>(case: C, deadline: Option<u64>, wait: Wait) -> O
 /// The same, with a deadline that is asked for only when the case must wait: it reads the clock.
 #[inline(always)]
 pub(crate) fn block_on_within<C: Case>(
+    case: C,
+    deadline: impl Fn() -> Option<u64>,
+    wait: Wait,
+) -> Option<C::Output> {
+    enter(wait);
+    complete(case, deadline, wait)
+}
+
+/// The same, for a caller that has done what comes first: [`enter`].
+#[inline(always)]
+pub(crate) fn complete<C: Case>(
     mut case: C,
     deadline: impl Fn() -> Option<u64>,
     wait: Wait,
 ) -> Option<C::Output> {
-    if coroutine::attention() != coroutine::OUTSIDE {
-        park::enter(wait);
-    }
     let mut until = None;
     loop {
         if let Some(output) = case.try_now() {

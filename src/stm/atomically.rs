@@ -1,12 +1,12 @@
 //! Running a transaction until it commits or aborts.
 use super::named::Tally;
-use super::transaction::{Attempt, Transaction};
+use super::transaction::{Attempt, Transaction, attempt};
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
 use super::{LastRetry, Stop};
 use crate::scheduler::wait::{Packed, Wait, WaitQueue, What};
 use crate::scheduler::{deadline_at, park};
-use crate::select::{Case, block_on};
+use crate::select::{Case, complete, enter};
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
@@ -106,21 +106,49 @@ pub(super) fn run<T, E>(
         what: What::Atomically,
         at,
     };
-    let attempts = Attempts {
-        f,
-        at,
-        tally,
-        read: Vec::new(),
+    enter(wait);
+    let mut f = f;
+    let read = match run_once(&mut f, tally, at) {
+        Ok(ended) => return ended,
+        Err(read) => read,
     };
-    block_on(attempts, None, wait).expect("a transaction without a deadline does not time out")
+    let attempts = Attempts { f, at, tally, read };
+    let ended = complete(attempts, || None, wait);
+    ended.expect("a transaction without a deadline does not time out")
 }
 
-/// A transaction on its way: a case that completes when it commits or aborts.
+/// One run; what was read if it must retry.
+#[inline(always)]
+fn run_once<T, E>(
+    f: &mut impl FnMut(&Transaction) -> Result<T, Stop<E>>,
+    tally: Option<&Tally>,
+    at: Place,
+) -> Result<Result<T, E>, Vec<Rc<AnyVariable>>> {
+    attempt(at, |attempt| match f(attempt.tx) {
+        Ok(value) => {
+            attempt.commit();
+            Tally::count(tally, |tally| &tally.commits);
+            Ok(Ok(value))
+        }
+        Err(Stop::Abort(error)) => {
+            drop(attempt);
+            Tally::count(tally, |tally| &tally.aborts);
+            Ok(Err(error))
+        }
+        Err(Stop::Retry) => {
+            let read = retry(attempt, at);
+            Tally::count(tally, |tally| &tally.retries);
+            Err(read)
+        }
+    })
+}
+
+/// A transaction that has retried: a case that completes when it commits or aborts.
 struct Attempts<'a, F> {
     f: F,
     at: Place,
     tally: Option<&'a Tally>,
-    /// What it had read when it retried last.
+    /// What it had read when it retried last; nothing when it may try again.
     read: Vec<Rc<AnyVariable>>,
 }
 
@@ -132,21 +160,13 @@ where
 
     #[inline(always)]
     fn try_now(&mut self) -> Option<Self::Output> {
-        let attempt = Attempt::begin(self.at);
-        match (self.f)(attempt.tx()) {
-            Ok(value) => {
-                attempt.commit();
-                Tally::count(self.tally, |tally| &tally.commits);
-                Some(Ok(value))
-            }
-            Err(Stop::Abort(error)) => {
-                drop(attempt);
-                Tally::count(self.tally, |tally| &tally.aborts);
-                Some(Err(error))
-            }
-            Err(Stop::Retry) => {
-                self.read = retry(attempt, self.at);
-                Tally::count(self.tally, |tally| &tally.retries);
+        if !self.read.is_empty() {
+            return None;
+        }
+        match run_once(&mut self.f, self.tally, self.at) {
+            Ok(ended) => Some(ended),
+            Err(read) => {
+                self.read = read;
                 None
             }
         }
@@ -177,7 +197,7 @@ where
 /// Undoes the attempt; tells what it has read.
 #[cold]
 #[inline(never)]
-pub(super) fn retry(attempt: Attempt, at: Place) -> Vec<Rc<AnyVariable>> {
+pub(super) fn retry(attempt: Attempt<'_>, at: Place) -> Vec<Rc<AnyVariable>> {
     let read = attempt.retry();
     let retried_at = LastRetry::take();
     if read.is_empty() {

@@ -3,7 +3,7 @@
 //! To see whether it is ready it is run and undone; it is run again, and committed, when it has won.
 use super::Stop;
 use super::atomically::{due, retry};
-use super::transaction::{Attempt, Transaction};
+use super::transaction::{Attempt, Transaction, attempt};
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
 use crate::scheduler::wait::{Wait, WaitQueue};
@@ -59,18 +59,24 @@ where
         value.expect("the transaction of a case that has won is committed")
     }
 
-    /// One run; the value if it could commit, and the attempt, which is still to be ended.
-    fn run(&self) -> Option<(Attempt, T)> {
-        let attempt = Attempt::begin(self.at);
-        let ended = (self.f.borrow_mut())(attempt.tx());
-        let read = match ended {
-            Ok(value) => return Some((attempt, value)),
-            Err(Stop::Retry) => retry(attempt, self.at),
-        };
-        // What is replaced is dropped when nothing is borrowed any more.
-        let before = self.read.replace(read);
-        drop(before);
-        None
+    /// One run, ended by `end` if it could commit.
+    fn run<R>(&self, end: impl FnOnce(Attempt<'_>, T) -> R) -> Option<R> {
+        let ended = attempt(self.at, |attempt| {
+            let ended = (self.f.borrow_mut())(attempt.tx);
+            match ended {
+                Ok(value) => Ok(end(attempt, value)),
+                Err(Stop::Retry) => Err(retry(attempt, self.at)),
+            }
+        });
+        match ended {
+            Ok(ended) => Some(ended),
+            Err(read) => {
+                // What is replaced is dropped when nothing is borrowed any more.
+                let before = self.read.replace(read);
+                drop(before);
+                None
+            }
+        }
     }
 }
 
@@ -79,22 +85,20 @@ where
     F: FnMut(&Transaction) -> Result<T, Stop>,
 {
     fn is_ready(&self, _: bool) -> bool {
-        match self.run() {
-            Some((attempt, value)) => {
-                // Undone before the value goes, whose destructor may begin another.
-                drop(attempt);
-                drop(value);
-                true
-            }
-            None => false,
-        }
+        let could = self.run(|attempt, value| {
+            // Undone before the value goes, whose destructor may begin another.
+            drop(attempt);
+            drop(value);
+        });
+        could.is_some()
     }
 
     fn claim(&self, _: Option<&Deadline>, _: Wait) -> Option<Claim> {
-        let (attempt, value) = self.run()?;
-        self.value.replace(Some(value));
-        attempt.commit();
-        Some(Claim::Committed)
+        self.run(|attempt, value| {
+            self.value.replace(Some(value));
+            attempt.commit();
+            Claim::Committed
+        })
     }
 
     fn enlist(&self, _: Interest) -> (&WaitQueue, usize) {

@@ -14,9 +14,9 @@
 //! An arm that fails gives back what it kept; one that succeeds leaves what it kept to the arm
 //! around it, whose level is older, so that every comparison goes on to hold.
 use super::Stop;
-use super::variable::{AnyVariable, Place, Slot, Variable};
+use super::variable::{AnyVariable, Core, Place, Slot, Variable};
 use super::wake::wake_all;
-use crate::coroutine::Extent;
+use crate::coroutine::{Extent, Home};
 use crate::scheduler::atomic;
 use crate::task::{apart, drop_in_turn, run_in_turn};
 use std::any::Any;
@@ -25,21 +25,33 @@ use std::fmt;
 use std::mem::needs_drop;
 use std::rc::Rc;
 
-/// The moment of a transaction that is over: nothing was ever read or saved so late.
+/// The level of a transaction that is over: nothing is ever saved so late.
 const OVER: u64 = u64::MAX;
 
 thread_local! {
-    static CLOCK: Cell<u64> = const { Cell::new(0) };
     /// The transaction of this OS thread: at most one is under way, so its lists are used again.
-    static OURS: RefCell<Option<Rc<Transaction>>> = const { RefCell::new(None) };
+    static OURS: Home<Transaction> = const { Home::new(Transaction::new()) };
+    static SWEEPER: Sweeper = const { Sweeper };
 }
 
-/// The next moment.
-#[inline(always)]
-fn tick() -> u64 {
-    let now = CLOCK.get() + 1;
-    CLOCK.set(now);
-    now
+/// Frees the lists when the OS thread ends.
+struct Sweeper;
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        Home::lend(&OURS).to(|tx| {
+            drop(tx.touched.take());
+            drop(tx.arms.take());
+            drop(tx.left_over.take());
+            drop(tx.hooks.take());
+        });
+    }
+}
+
+/// Whoever makes a variable sees to it that the lists are freed.
+#[inline]
+pub(super) fn sweep_at_the_end() {
+    let _ = SWEEPER.try_with(|_| ());
 }
 
 /// A transaction that is under way; [`atomically`](super::atomically) lends it to its closure, and
@@ -73,10 +85,16 @@ fn tick() -> u64 {
 /// atomically(|tx| Ok(kept = Some(tx)));
 /// ```
 pub struct Transaction {
+    /// The moment now.
+    clock: Cell<u64>,
     /// When it began.
     start: Cell<u64>,
     /// When the innermost arm began.
     level: Cell<u64>,
+    /// Whether somebody may wait for what it has written.
+    awaited: Cell<bool>,
+    /// Whether there is more to do at its end than to forget what it has touched.
+    leaves: Cell<bool>,
     /// The variables it has read or written.
     touched: RefCell<Vec<Rc<AnyVariable>>>,
     /// How to undo what was written inside of arms.
@@ -84,9 +102,10 @@ pub struct Transaction {
     hooks: RefCell<Vec<Box<dyn FnOnce()>>>,
     /// What must be dropped when it is over.
     left_over: RefCell<Vec<Box<dyn Any>>>,
-    /// Whether anything is left over that may not be dropped before.
-    leaves: Cell<bool>,
-    begun_at: Cell<Option<Place>>,
+    /// Where it runs, if that may be the stack of a generator.
+    extent: Cell<Option<Extent>>,
+    /// Where the latest began that was undone before its end.
+    undone: Cell<Option<Place>>,
 }
 
 /// How to undo the first write of an arm to one variable.
@@ -103,36 +122,33 @@ pub(super) trait Again {
 }
 
 impl Transaction {
-    fn new() -> Rc<Transaction> {
-        Rc::new(Transaction {
-            start: Cell::new(OVER),
+    const fn new() -> Transaction {
+        Transaction {
+            clock: Cell::new(0),
+            start: Cell::new(0),
             level: Cell::new(OVER),
-            touched: RefCell::default(),
-            arms: RefCell::default(),
-            hooks: RefCell::default(),
-            left_over: RefCell::default(),
+            awaited: Cell::new(false),
             leaves: Cell::new(false),
-            begun_at: Cell::new(None),
-        })
-    }
-
-    /// The one of this OS thread, which is not under way.
-    #[inline(always)]
-    fn ours() -> Rc<Transaction> {
-        let ours = OURS.try_with(|ours| ours.borrow().clone());
-        match ours {
-            Ok(Some(tx)) => tx,
-            _ => Self::first(),
+            touched: RefCell::new(Vec::new()),
+            arms: RefCell::new(Vec::new()),
+            hooks: RefCell::new(Vec::new()),
+            left_over: RefCell::new(Vec::new()),
+            extent: Cell::new(None),
+            undone: Cell::new(None),
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn first() -> Rc<Transaction> {
-        let tx = Self::new();
-        // Where thread-locals are being destroyed, each transaction has lists of its own.
-        let _ = OURS.try_with(|ours| ours.borrow_mut().replace(tx.clone()));
-        tx
+    /// The next moment.
+    #[inline(always)]
+    fn tick(&self) -> u64 {
+        let now = self.clock.get() + 1;
+        self.clock.set(now);
+        now
+    }
+
+    #[inline(always)]
+    fn is_over(&self) -> bool {
+        self.level.get() == OVER
     }
 
     // ── reading and writing ──────────────────────────────────────────────────────────────────
@@ -140,11 +156,11 @@ impl Transaction {
     /// Remembers that the variable was found as it is.
     #[inline(always)]
     pub(super) fn reads<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) {
-        let core = &variable.core;
+        let (core, start) = (&variable.core, self.start.get());
         // What it wrote itself tells it nothing of others.
-        if core.read_at.get().max(core.saved_at.get()) < self.start.get() {
+        if core.read_at.get() < start && core.saved_at.get() < start {
             self.touch(variable);
-            core.read_at.set(self.start.get());
+            core.read_at.set(start);
         }
     }
 
@@ -165,28 +181,46 @@ impl Transaction {
     /// what it finds, and has already seen that nobody looks at it.
     #[inline(always)]
     pub(super) fn writes<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) -> Keep {
-        let saved_at = variable.core.saved_at.get();
-        if saved_at >= self.level.get() {
+        let (core, level, start) = (&variable.core, self.level.get(), self.start.get());
+        let saved_at = core.saved_at.get();
+        if saved_at >= level {
             return Keep::Nothing;
         }
-        self.keeps(variable, saved_at)
-    }
-
-    #[inline(always)]
-    fn keeps<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>, saved_at: u64) -> Keep {
-        let (core, start, level) = (&variable.core, self.start.get(), self.level.get());
-        if saved_at >= start {
-            core.saved_at.set(level);
-            return Keep::InArm(saved_at);
+        if level > start {
+            return self.writes_in_arm(variable);
         }
         if core.read_at.get() < start {
             self.touch(variable);
         }
-        core.saved_at.set(level);
-        if level > start {
-            let mut arms = self.arms.borrow_mut();
-            arms.push(Undo::First(variable.clone()));
+        self.saves(core);
+        Keep::Beside
+    }
+
+    #[inline(always)]
+    fn saves(&self, core: &Core) {
+        core.saved_at.set(self.level.get());
+        if core.was_awaited() {
+            self.awaited.set(true);
         }
+    }
+
+    /// The first write of an arm to the variable; or of a transaction that is over.
+    #[inline(never)]
+    fn writes_in_arm<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) -> Keep {
+        if self.is_over() {
+            self.refuse();
+        }
+        let core = &variable.core;
+        let saved_at = core.saved_at.get();
+        if saved_at >= self.start.get() {
+            core.saved_at.set(self.level.get());
+            return Keep::InArm(saved_at);
+        }
+        if core.read_at.get() < self.start.get() {
+            self.touch(variable);
+        }
+        self.saves(core);
+        self.arms.borrow_mut().push(Undo::First(variable.clone()));
         Keep::Beside
     }
 
@@ -195,6 +229,7 @@ impl Transaction {
     #[inline(never)]
     pub(super) fn undo_by(&self, again: Box<dyn Again>) {
         self.arms.borrow_mut().push(Undo::Again(again));
+        self.leaves.set(true);
     }
 
     /// Drops `value` when the transaction is over.
@@ -208,11 +243,13 @@ impl Transaction {
     #[cold]
     #[inline(never)]
     fn refuse(&self) -> ! {
-        let begun_at = self.begun_at.get();
+        let place = match self.undone.get() {
+            Some(place) => format!(" begun at {place}"),
+            None => String::new(),
+        };
         panic!(
-            "maypole: the transaction begun at {} is over: it was undone when a destructor parked, or \
-             began another one, while it unwound",
-            begun_at.expect("it has begun")
+            "maypole: the transaction{place} is over: it was undone when a destructor parked, or \
+             began another one, while it unwound"
         );
     }
 
@@ -340,6 +377,7 @@ impl Transaction {
     /// Undoes everything.
     #[inline(never)]
     fn undo(&self) {
+        self.awaited.set(false);
         let start = self.start.get();
         for variable in self.touched.borrow().iter() {
             if variable.core.saved_at.get() >= start {
@@ -349,17 +387,21 @@ impl Transaction {
         }
     }
 
-    #[inline(always)]
-    fn is_over(&self) -> bool {
-        self.start.get() == OVER
-    }
-
     /// It is over, and others may begin.
     #[inline(always)]
     fn close(&self) {
-        self.start.set(OVER);
         self.level.set(OVER);
         atomic::end();
+    }
+
+    /// It has ended in this way, and what it has touched is forgotten.
+    #[inline(always)]
+    fn end(&self, ending: Ending) {
+        self.close();
+        match self.leaves.get() {
+            true => self.clear(ending),
+            false => self.touched.borrow_mut().clear(),
+        }
     }
 
     /// Drops what the transaction has left over, one after another; then runs its hooks, if it was
@@ -368,6 +410,7 @@ impl Transaction {
     #[inline(never)]
     fn clear(&self, ending: Ending) {
         self.leaves.set(false);
+        self.extent.take();
         let mut touched = self.touched.take();
         let (arms, values, mut hooks) =
             (self.arms.take(), self.left_over.take(), self.hooks.take());
@@ -397,24 +440,19 @@ impl Transaction {
 /// Undoes the transaction that is under way, for a destructor that lets others run while it
 /// unwinds.
 fn undo_ours() {
-    let Ok(Some(tx)) = OURS.try_with(|ours| ours.borrow_mut().take()) else {
-        return atomic::end();
-    };
-    if !tx.is_over() {
-        let touched = tx.touched.borrow();
+    Home::lend(&OURS).to(|tx| {
+        tx.undone.set(atomic::begun_at());
         let is_free = |variable: &Rc<AnyVariable>| variable.slot.is_free();
-        if !touched.iter().all(is_free) {
-            drop(touched);
+        if !tx.touched.borrow().iter().all(is_free) {
             panic!(
                 "maypole: a destructor parks inside the closure of a variable's `with`, while the \
-                 transaction begun at {} unwinds: what it wrote cannot be undone in time",
-                tx.begun_at.get().expect("it has begun")
+                 transaction unwinds: what it wrote cannot be undone in time"
             );
         }
-        drop(touched);
         tx.undo();
-    }
-    tx.close();
+        tx.close();
+        apart(|| tx.clear(Ending::Undone));
+    });
 }
 
 /// How a transaction ended.
@@ -455,7 +493,7 @@ impl<'a> Arm<'a> {
         }
         Arm {
             tx,
-            outer: tx.level.replace(tick()),
+            outer: tx.level.replace(tx.tick()),
             arms: tx.arms.borrow().len(),
             hooks: tx.hooks.borrow().len(),
         }
@@ -504,109 +542,87 @@ pub(super) enum Keep {
 }
 
 /// One run of a transaction's closure: undone unless it is committed.
-pub(super) struct Attempt {
-    tx: Rc<Transaction>,
-    extent: Option<Extent>,
+pub(super) struct Attempt<'a> {
+    pub(super) tx: &'a Transaction,
 }
 
-impl Attempt {
-    #[inline(always)]
-    pub(super) fn begin(at: Place) -> Attempt {
-        let extent = atomic::begin(at, undo_ours);
-        let tx = Transaction::ours();
-        let now = tick();
+/// Lends the transaction of this OS thread to `run`, as an attempt begun at `at`.
+#[inline(always)]
+pub(super) fn attempt<R>(at: Place, run: impl FnOnce(Attempt<'_>) -> R) -> R {
+    let extent = atomic::begin(at, undo_ours);
+    Home::lend(&OURS).to(|tx| {
+        if extent.is_some() {
+            tx.keep_extent(extent);
+        }
+        let now = tx.tick();
         tx.start.set(now);
         tx.level.set(now);
-        tx.begun_at.set(Some(at));
-        Attempt { tx, extent }
-    }
+        run(Attempt { tx })
+    })
+}
 
-    #[inline(always)]
-    pub(super) fn tx(&self) -> &Transaction {
-        &self.tx
+impl Transaction {
+    #[cold]
+    #[inline(never)]
+    fn keep_extent(&self, extent: Option<Extent>) {
+        self.extent.set(extent);
+        self.leaves.set(true);
     }
+}
 
+impl Attempt<'_> {
     /// Lets the others see what was written, and wakes those who wait for it.
     #[inline(always)]
-    pub(super) fn commit(mut self) {
-        let tx = &*self.tx;
+    pub(super) fn commit(self) {
+        let tx = self.tx;
         if tx.is_over() {
             tx.refuse();
         }
-        let start = tx.start.get();
-        let is_awaited = |variable: &&Rc<AnyVariable>| {
-            let core = &variable.core;
-            core.saved_at.get() >= start && core.was_awaited()
-        };
-        let touched = tx.touched.borrow();
-        if touched.iter().any(|variable| is_awaited(&variable)) {
-            wake_all(touched.iter().filter(is_awaited));
+        if tx.awaited.replace(false) {
+            let start = tx.start.get();
+            let touched = tx.touched.borrow();
+            let written = |variable: &&Rc<AnyVariable>| variable.core.saved_at.get() >= start;
+            wake_all(touched.iter().filter(written));
         }
-        drop(touched);
-        self.end(Ending::Committed);
+        std::mem::forget(self);
+        tx.end(Ending::Committed);
     }
 
     /// Undoes what was written, and tells what was read.
     #[inline(never)]
-    pub(super) fn retry(mut self) -> Vec<Rc<AnyVariable>> {
-        let tx = &*self.tx;
+    pub(super) fn retry(self) -> Vec<Rc<AnyVariable>> {
+        let tx = self.tx;
         if tx.is_over() {
             tx.refuse();
         }
         let start = tx.start.get();
         let was_read = |variable: &&Rc<AnyVariable>| variable.core.read_at.get() >= start;
-        let read = tx
-            .touched
-            .borrow()
-            .iter()
-            .filter(was_read)
-            .cloned()
-            .collect();
-        tx.undo();
-        self.end(Ending::Undone);
+        let read = tx.touched.borrow().iter().filter(was_read).cloned().collect();
+        drop(self);
         read
-    }
-
-    #[inline(always)]
-    fn end(&mut self, ending: Ending) {
-        self.tx.close();
-        self.extent = None;
-        match self.tx.leaves.get() {
-            true => self.tx.clear(ending),
-            false => self.tx.touched.borrow_mut().clear(),
-        }
-    }
-
-    /// After a return without a commit, and while unwinding.
-    #[cold]
-    #[inline(never)]
-    fn give_up(&mut self) {
-        if !self.tx.is_over() {
-            self.tx.undo();
-            self.tx.close();
-        }
-        match std::thread::panicking() {
-            true if self.tx.leaves.get() => apart(|| self.tx.clear(Ending::Undone)),
-            _ => self.end(Ending::Undone),
-        }
     }
 }
 
-impl Drop for Attempt {
-    #[inline(always)]
+/// After a return without a commit, and while unwinding.
+impl Drop for Attempt<'_> {
+    #[cold]
+    #[inline(never)]
     fn drop(&mut self) {
-        if !self.tx.is_over() || !self.tx.touched.borrow().is_empty() || self.tx.leaves.get() {
-            self.give_up();
+        let tx = self.tx;
+        if tx.is_over() {
+            return;
         }
+        tx.undo();
+        if std::thread::panicking() && tx.leaves.get() {
+            tx.close();
+            return apart(|| tx.clear(Ending::Undone));
+        }
+        tx.end(Ending::Undone);
     }
 }
 
 impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Transaction");
-        if let Some(begun_at) = self.begun_at.get() {
-            shown.field("begun_at", &format_args!("{begun_at}"));
-        }
-        shown.finish_non_exhaustive()
+        f.debug_struct("Transaction").finish_non_exhaustive()
     }
 }

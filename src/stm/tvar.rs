@@ -1,5 +1,5 @@
 //! `TVar`: one variable that transactions read and write.
-use super::transaction::{Again, Keep, Transaction};
+use super::transaction::{Again, Keep, Transaction, sweep_at_the_end};
 use super::variable::{Core, More, Place, Slot, Variable};
 use crate::scheduler;
 use crate::scheduler::atomic::{self, Step};
@@ -98,6 +98,7 @@ impl<T: 'static> TVar<T> {
         more: Option<More>,
         at: Place,
     ) -> Self {
+        sweep_at_the_end();
         TVar(Rc::new(Variable {
             core: Core::new(KIND, at, more),
             slot: Cells {
@@ -121,7 +122,7 @@ impl<T: 'static> TVar<T> {
     /// let (a, b) = (TVar::new(2), TVar::new(3));
     /// assert_eq!(atomically(|tx| Ok(a.read(tx) + b.read(tx))), 5);
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, tx: &Transaction) -> T
     where
         T: Clone,
@@ -146,7 +147,7 @@ impl<T: 'static> TVar<T> {
     /// let sum: i64 = atomically(|tx| Ok(ledger.with(tx, |ledger| ledger.0.iter().sum())));
     /// assert_eq!(sum, 15);
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn with<R>(&self, tx: &Transaction, f: impl FnOnce(&T) -> R) -> R {
         tx.reads(&self.0);
         f(&self.0.slot.value.borrow())
@@ -168,7 +169,7 @@ impl<T: 'static> TVar<T> {
     /// atomically(|tx| Ok(state.write(tx, "shut")));
     /// assert_eq!(state.get(), "shut");
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, tx: &Transaction, value: T) {
         let Variable { core, slot } = &*self.0;
         if slot.value.try_borrow_mut().is_err() {
@@ -210,7 +211,7 @@ impl<T: 'static> TVar<T> {
     /// atomically(|tx| Ok(count.update(tx, |n| n + 1)));
     /// assert_eq!(count.get(), 2);
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn update(&self, tx: &Transaction, f: impl FnOnce(&T) -> T) {
         let value = self.with(tx, f);
         self.write(tx, value);
@@ -231,7 +232,7 @@ impl<T: 'static> TVar<T> {
     /// let shift = TVar::new("Ada");
     /// assert_eq!(atomically(|tx| Ok(shift.swap(tx, "Grace"))), "Ada");
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn swap(&self, tx: &Transaction, value: T) -> T
     where
         T: Clone,
@@ -258,7 +259,7 @@ impl<T: 'static> TVar<T> {
     /// let ticket = atomically(|tx| Ok(next.state(tx, |n| (*n, n + 1))));
     /// assert_eq!((ticket, next.get()), (7, 8));
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn state<R>(&self, tx: &Transaction, f: impl FnOnce(&T) -> (R, T)) -> R {
         let (result, value) = self.with(tx, f);
         self.write(tx, value);
@@ -314,7 +315,7 @@ impl<T: 'static> TVar<T> {
     pub fn set(&self, value: T) {
         let at = Location::caller();
         touch("TVar::set", at);
-        if atomic::begun_at().is_some() {
+        if atomic::is_under_way() {
             atomic::refuse("TVar::set", at);
         }
         self.0.catch_up();
