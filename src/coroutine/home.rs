@@ -1,5 +1,6 @@
 //! A value of an OS thread's own that is never destroyed.
 use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::thread::LocalKey;
 
 /// Lives in a thread-local for as long as the OS thread, and no destructor of it runs. So it can be
@@ -11,8 +12,8 @@ impl<T> Home<T> {
         Home(ManuallyDrop::new(value))
     }
 
-    /// The value of this OS thread. Apart from [`Lent::to`], so that the access to the
-    /// thread-local, which std's `with` wraps, stays small enough to be inlined.
+    /// The value of this OS thread. Not shown to a closure, as std's `with` does: one that is large
+    /// is not inlined.
     #[inline(always)]
     pub(crate) fn lend(key: &'static LocalKey<Home<T>>) -> Lent<T> {
         Lent(key.with(|home| &raw const *home.0))
@@ -23,13 +24,15 @@ impl<T> Home<T> {
 #[must_use]
 pub(crate) struct Lent<T>(*const T);
 
-impl<T> Lent<T> {
+impl<T> Deref for Lent<T> {
+    type Target = T;
+
     #[inline(always)]
-    pub(crate) fn to<R>(self, look: impl FnOnce(&T) -> R) -> R {
+    fn deref(&self) -> &T {
         // SAFETY: the value is in a thread-local of this OS thread, as `lend` alone makes this and
         // it is not `Send`; it is never dropped, and its memory stays until the OS thread ends,
-        // after everything that runs on it. Coroutines, which may suspend in `look`, never leave
-        // their OS thread, and none is resumed after its end.
-        look(unsafe { &*self.0 })
+        // after everything that runs on it. Coroutines, which may keep this while they are
+        // suspended, never leave their OS thread, and none is resumed after its end.
+        unsafe { &*self.0 }
     }
 }

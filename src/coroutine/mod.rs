@@ -28,7 +28,7 @@ mod stack;
 
 pub(crate) use arena::{Arena, Class, StackLimit};
 pub(crate) use current::Current;
-pub(crate) use home::Home;
+pub(crate) use home::{Home, Lent};
 pub(crate) use overflow::watch as watch_for_overflow;
 pub use producer::Step;
 pub(crate) use producer::{Producer, Suspender};
@@ -81,8 +81,10 @@ pub(crate) const OUTSIDE: u32 = 1 << 31;
 /// Tells an idle coroutine to return for good.
 const DISMISSED: u32 = 1 << 30;
 
-/// The running function must go on in one piece; see [`begin_atomic`].
-pub(crate) const ATOMIC: u32 = 1 << 29;
+/// The running function must go on in one piece; see [`begin_atomic`]. Two bits far apart, so that
+/// the whole word is written: one would be changed in its byte alone, and the load of a word that
+/// was just written in part stalls the processor.
+pub(crate) const ATOMIC: u32 = 1 << 29 | 1 << 20;
 
 /// Owns a coroutine. Dropping it leaks the stack: a suspended function is never torn down from
 /// outside, see [`Coroutine::dismiss`].

@@ -1,6 +1,6 @@
 //! Running a transaction until it commits or aborts.
 use super::named::Tally;
-use super::transaction::{Attempt, Transaction, attempt};
+use super::transaction::{Attempt, Transaction};
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
 use super::{LastRetry, Stop};
@@ -124,7 +124,8 @@ fn run_once<T, E>(
     tally: Option<&Tally>,
     at: Place,
 ) -> Result<Result<T, E>, Vec<Rc<AnyVariable>>> {
-    attempt(at, |attempt| match f(attempt.tx) {
+    let attempt = Attempt::begin(at);
+    match f(attempt.tx()) {
         Ok(value) => {
             attempt.commit();
             Tally::count(tally, |tally| &tally.commits);
@@ -140,7 +141,7 @@ fn run_once<T, E>(
             Tally::count(tally, |tally| &tally.retries);
             Err(read)
         }
-    })
+    }
 }
 
 /// A transaction that has retried: a case that completes when it commits or aborts.
@@ -197,7 +198,7 @@ where
 /// Undoes the attempt; tells what it has read.
 #[cold]
 #[inline(never)]
-pub(super) fn retry(attempt: Attempt<'_>, at: Place) -> Vec<Rc<AnyVariable>> {
+pub(super) fn retry(attempt: Attempt, at: Place) -> Vec<Rc<AnyVariable>> {
     let read = attempt.retry();
     let retried_at = LastRetry::take();
     if read.is_empty() {

@@ -3,7 +3,7 @@
 //! To see whether it is ready it is run and undone; it is run again, and committed, when it has won.
 use super::Stop;
 use super::atomically::{due, retry};
-use super::transaction::{Attempt, Transaction, attempt};
+use super::transaction::{Attempt, Transaction};
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
 use crate::scheduler::wait::{Wait, WaitQueue};
@@ -60,23 +60,17 @@ where
     }
 
     /// One run, ended by `end` if it could commit.
-    fn run<R>(&self, end: impl FnOnce(Attempt<'_>, T) -> R) -> Option<R> {
-        let ended = attempt(self.at, |attempt| {
-            let ended = (self.f.borrow_mut())(attempt.tx);
-            match ended {
-                Ok(value) => Ok(end(attempt, value)),
-                Err(Stop::Retry) => Err(retry(attempt, self.at)),
-            }
-        });
-        match ended {
-            Ok(ended) => Some(ended),
-            Err(read) => {
-                // What is replaced is dropped when nothing is borrowed any more.
-                let before = self.read.replace(read);
-                drop(before);
-                None
-            }
-        }
+    fn run<R>(&self, end: impl FnOnce(Attempt, T) -> R) -> Option<R> {
+        let attempt = Attempt::begin(self.at);
+        let ended = (self.f.borrow_mut())(attempt.tx());
+        let read = match ended {
+            Ok(value) => return Some(end(attempt, value)),
+            Err(Stop::Retry) => retry(attempt, self.at),
+        };
+        // What is replaced is dropped when nothing is borrowed any more.
+        let before = self.read.replace(read);
+        drop(before);
+        None
     }
 }
 

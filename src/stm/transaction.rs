@@ -16,7 +16,7 @@
 use super::Stop;
 use super::variable::{AnyVariable, Core, Place, Slot, Variable};
 use super::wake::wake_all;
-use crate::coroutine::{Extent, Home};
+use crate::coroutine::{Extent, Home, Lent};
 use crate::scheduler::atomic;
 use crate::task::{apart, drop_in_turn, run_in_turn};
 use std::any::Any;
@@ -39,12 +39,11 @@ struct Sweeper;
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        Home::lend(&OURS).to(|tx| {
-            drop(tx.touched.take());
-            drop(tx.arms.take());
-            drop(tx.left_over.take());
-            drop(tx.hooks.take());
-        });
+        let tx = Home::lend(&OURS);
+        drop(tx.touched.take());
+        drop(tx.arms.take());
+        drop(tx.left_over.take());
+        drop(tx.hooks.take());
     }
 }
 
@@ -440,19 +439,18 @@ impl Transaction {
 /// Undoes the transaction that is under way, for a destructor that lets others run while it
 /// unwinds.
 fn undo_ours() {
-    Home::lend(&OURS).to(|tx| {
-        tx.undone.set(atomic::begun_at());
-        let is_free = |variable: &Rc<AnyVariable>| variable.slot.is_free();
-        if !tx.touched.borrow().iter().all(is_free) {
-            panic!(
-                "maypole: a destructor parks inside the closure of a variable's `with`, while the \
-                 transaction unwinds: what it wrote cannot be undone in time"
-            );
-        }
-        tx.undo();
-        tx.close();
-        apart(|| tx.clear(Ending::Undone));
-    });
+    let tx = Home::lend(&OURS);
+    tx.undone.set(atomic::begun_at());
+    let is_free = |variable: &Rc<AnyVariable>| variable.slot.is_free();
+    if !tx.touched.borrow().iter().all(is_free) {
+        panic!(
+            "maypole: a destructor parks inside the closure of a variable's `with`, while the \
+             transaction unwinds: what it wrote cannot be undone in time"
+        );
+    }
+    tx.undo();
+    tx.close();
+    apart(|| tx.clear(Ending::Undone));
 }
 
 /// How a transaction ended.
@@ -542,73 +540,66 @@ pub(super) enum Keep {
 }
 
 /// One run of a transaction's closure: undone unless it is committed.
-pub(super) struct Attempt<'a> {
-    pub(super) tx: &'a Transaction,
-}
+pub(super) struct Attempt(Lent<Transaction>);
 
-/// Lends the transaction of this OS thread to `run`, as an attempt begun at `at`.
-#[inline(always)]
-pub(super) fn attempt<R>(at: Place, run: impl FnOnce(Attempt<'_>) -> R) -> R {
-    let extent = atomic::begin(at, undo_ours);
-    Home::lend(&OURS).to(|tx| {
+impl Attempt {
+    /// Begins one, called at `at`.
+    #[inline(always)]
+    pub(super) fn begin(at: Place) -> Attempt {
+        let extent = atomic::begin(at, undo_ours);
+        let tx = Home::lend(&OURS);
         if extent.is_some() {
             tx.keep_extent(extent);
         }
         let now = tx.tick();
         tx.start.set(now);
         tx.level.set(now);
-        run(Attempt { tx })
-    })
-}
-
-impl Transaction {
-    #[cold]
-    #[inline(never)]
-    fn keep_extent(&self, extent: Option<Extent>) {
-        self.extent.set(extent);
-        self.leaves.set(true);
+        Attempt(tx)
     }
-}
 
-impl Attempt<'_> {
+    #[inline(always)]
+    pub(super) fn tx(&self) -> &Transaction {
+        &self.0
+    }
+
     /// Lets the others see what was written, and wakes those who wait for it.
     #[inline(always)]
     pub(super) fn commit(self) {
-        let tx = self.tx;
+        let tx = &*self.0;
         if tx.is_over() {
             tx.refuse();
         }
-        if tx.awaited.replace(false) {
-            let start = tx.start.get();
-            let touched = tx.touched.borrow();
-            let written = |variable: &&Rc<AnyVariable>| variable.core.saved_at.get() >= start;
-            wake_all(touched.iter().filter(written));
+        if tx.awaited.get() {
+            tx.wake_those_who_wait();
         }
-        std::mem::forget(self);
         tx.end(Ending::Committed);
+        std::mem::forget(self);
     }
 
     /// Undoes what was written, and tells what was read.
     #[inline(never)]
     pub(super) fn retry(self) -> Vec<Rc<AnyVariable>> {
-        let tx = self.tx;
+        let tx = &*self.0;
         if tx.is_over() {
             tx.refuse();
         }
         let start = tx.start.get();
         let was_read = |variable: &&Rc<AnyVariable>| variable.core.read_at.get() >= start;
-        let read = tx.touched.borrow().iter().filter(was_read).cloned().collect();
-        drop(self);
-        read
+        tx.touched
+            .borrow()
+            .iter()
+            .filter(was_read)
+            .cloned()
+            .collect()
     }
 }
 
 /// After a return without a commit, and while unwinding.
-impl Drop for Attempt<'_> {
+impl Drop for Attempt {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
-        let tx = self.tx;
+        let tx = &*self.0;
         if tx.is_over() {
             return;
         }
@@ -618,6 +609,25 @@ impl Drop for Attempt<'_> {
             return apart(|| tx.clear(Ending::Undone));
         }
         tx.end(Ending::Undone);
+    }
+}
+
+impl Transaction {
+    #[cold]
+    #[inline(never)]
+    fn wake_those_who_wait(&self) {
+        self.awaited.set(false);
+        let start = self.start.get();
+        let touched = self.touched.borrow();
+        let written = |variable: &&Rc<AnyVariable>| variable.core.saved_at.get() >= start;
+        wake_all(touched.iter().filter(written));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep_extent(&self, extent: Option<Extent>) {
+        self.extent.set(extent);
+        self.leaves.set(true);
     }
 }
 

@@ -175,21 +175,19 @@ impl<T: 'static> TVar<T> {
         if slot.value.try_borrow_mut().is_err() {
             core.refuse_write();
         }
-        let keep = tx.writes(&self.0);
-        let found = slot.value.replace(value);
-        match keep {
+        match tx.writes(&self.0) {
             Keep::Beside => {
-                let stale = slot.found.replace(Some(found));
+                let stale = slot.found.replace(Some(slot.value.replace(value)));
                 // Left there by a transaction whose destructors are running at present.
                 if needs_drop::<T>() && stale.is_some() {
                     tx.leave(stale);
                 }
             }
-            Keep::Nothing if needs_drop::<T>() => tx.leave(found),
-            Keep::Nothing => {}
+            Keep::Nothing if needs_drop::<T>() => tx.leave(slot.value.replace(value)),
+            Keep::Nothing => drop(slot.value.replace(value)),
             Keep::InArm(saved_at) => tx.undo_by(Box::new(Rewrite {
                 variable: self.0.clone(),
-                found,
+                found: slot.value.replace(value),
                 saved_at,
             })),
         }
