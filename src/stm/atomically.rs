@@ -1,4 +1,5 @@
 //! Running a transaction until it commits or aborts.
+use super::line::Places;
 use super::named::Tally;
 use super::transaction::{Attempt, Transaction};
 use super::variable::{AnyVariable, Place};
@@ -108,23 +109,24 @@ pub(super) fn run<T, E>(
     };
     enter(wait);
     let mut f = f;
-    let read = match run_once(&mut f, tally, at) {
+    let stay = match run_once(&mut f, tally, Attempt::begin(at), at, Stay::default) {
         Ok(ended) => return ended,
-        Err(read) => read,
+        Err(stay) => stay,
     };
-    let attempts = Attempts { f, at, tally, read };
+    let attempts = Attempts { f, at, tally, stay };
     let ended = complete(attempts, || None, wait);
     ended.expect("a transaction without a deadline does not time out")
 }
 
-/// One run; what was read if it must retry.
+/// One run. If it must retry, what `stay` gives is brought up to date.
 #[inline(always)]
 fn run_once<T, E>(
     f: &mut impl FnMut(&Transaction) -> Result<T, Stop<E>>,
     tally: Option<&Tally>,
+    attempt: Attempt,
     at: Place,
-) -> Result<Result<T, E>, Vec<Rc<AnyVariable>>> {
-    let attempt = Attempt::begin(at);
+    stay: impl FnOnce() -> Stay,
+) -> Result<Result<T, E>, Stay> {
     match f(attempt.tx()) {
         Ok(value) => {
             attempt.commit();
@@ -137,9 +139,10 @@ fn run_once<T, E>(
             Ok(Err(error))
         }
         Err(Stop::Retry) => {
-            let read = retry(attempt, at);
+            let mut stay = stay();
+            stay.retry(attempt, at);
             Tally::count(tally, |tally| &tally.retries);
-            Err(read)
+            Err(stay)
         }
     }
 }
@@ -149,8 +152,15 @@ struct Attempts<'a, F> {
     f: F,
     at: Place,
     tally: Option<&'a Tally>,
-    /// What it had read when it retried last; nothing when it may try again.
+    stay: Stay,
+}
+
+/// What a call keeps from a run that has retried to the next.
+#[derive(Default)]
+pub(super) struct Stay {
+    /// What it has read; nothing when it may try again.
     read: Vec<Rc<AnyVariable>>,
+    places: Places,
 }
 
 impl<T, E, F> Case for Attempts<'_, F>
@@ -161,13 +171,15 @@ where
 
     #[inline(always)]
     fn try_now(&mut self) -> Option<Self::Output> {
-        if !self.read.is_empty() {
+        if !self.stay.read.is_empty() {
             return None;
         }
-        match run_once(&mut self.f, self.tally, self.at) {
+        let attempt = self.stay.begin(self.at);
+        let stay = || std::mem::take(&mut self.stay);
+        match run_once(&mut self.f, self.tally, attempt, self.at, stay) {
             Ok(ended) => Some(ended),
-            Err(read) => {
-                self.read = read;
+            Err(stay) => {
+                self.stay = stay;
                 None
             }
         }
@@ -175,48 +187,64 @@ where
 
     /// It waits in several queues, see [`begin`](Case::begin).
     fn enlist(&mut self) -> (&WaitQueue, usize) {
-        (self.read[0].queue(), next_offer())
+        (self.stay.read[0].queue(), next_offer())
     }
 
     fn begin(&mut self, until: Option<u64>, wait: Packed) -> bool {
-        begin(&self.read, until, wait)
+        begin(&self.stay.read, until, wait)
     }
 
     #[inline(always)]
     fn due(&self) -> Option<u64> {
-        due(&self.read).map(deadline_at)
+        self.stay.due().map(deadline_at)
     }
 
     #[inline(always)]
     fn accept(&mut self, _: usize) -> Option<Self::Output> {
-        self.read = Vec::new();
+        self.stay.read = Vec::new();
         Tally::count(self.tally, |tally| &tally.wakes);
         None
     }
 }
 
-/// Undoes the attempt; tells what it has read.
-#[cold]
-#[inline(never)]
-pub(super) fn retry(attempt: Attempt, at: Place) -> Vec<Rc<AnyVariable>> {
-    let read = attempt.retry();
-    let retried_at = LastRetry::take();
-    if read.is_empty() {
-        let place = match retried_at {
-            Some(place) => format!(" at {place}"),
-            None => String::new(),
-        };
-        panic!(
-            "maypole: retry{place} in the transaction begun at {at}, which has read no variable: \
-             nothing could ever wake it; read what it waits for first"
-        );
+impl Stay {
+    /// The next run.
+    #[inline(always)]
+    pub(super) fn begin(&self, at: Place) -> Attempt {
+        let attempt = Attempt::begin(at);
+        self.places.resume(attempt.tx());
+        attempt
     }
-    read
-}
 
-/// When one of the variables changes by itself.
-pub(super) fn due(read: &[Rc<AnyVariable>]) -> Option<Instant> {
-    read.iter().filter_map(|variable| variable.core.due()).min()
+    /// Undoes a run that retries, and remembers what it has read.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn retry(&mut self, attempt: Attempt, at: Place) {
+        self.read = attempt.retry(&mut self.places);
+        let retried_at = LastRetry::take();
+        if self.read.is_empty() {
+            let place = match retried_at {
+                Some(place) => format!(" at {place}"),
+                None => String::new(),
+            };
+            panic!(
+                "maypole: retry{place} in the transaction begun at {at}, which has read no \
+                 variable: nothing could ever wake it; read what it waits for first"
+            );
+        }
+    }
+
+    pub(super) fn read(&self) -> &[Rc<AnyVariable>] {
+        &self.read
+    }
+
+    /// When one of the variables changes by itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.read
+            .iter()
+            .filter_map(|variable| variable.core.due())
+            .min()
+    }
 }
 
 /// Variables that need no allocation to wait for.

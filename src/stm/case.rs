@@ -2,7 +2,7 @@
 //!
 //! To see whether it is ready it is run and undone; it is run again, and committed, when it has won.
 use super::Stop;
-use super::atomically::{due, retry};
+use super::atomically::Stay;
 use super::transaction::{Attempt, Transaction};
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
@@ -20,8 +20,7 @@ pub struct Pending<F, T> {
     f: RefCell<F>,
     /// What the committed transaction ended with.
     value: RefCell<Option<T>>,
-    /// What it had read when it retried last.
-    read: RefCell<Vec<Rc<AnyVariable>>>,
+    stay: RefCell<Stay>,
     /// Nobody is ever woken here: its places are the variables'.
     idle: WaitQueue,
     at: Place,
@@ -36,7 +35,7 @@ where
     Pending {
         f: RefCell::new(f),
         value: RefCell::new(None),
-        read: RefCell::default(),
+        stay: RefCell::default(),
         idle: WaitQueue::new(),
         at: Location::caller(),
     }
@@ -61,15 +60,16 @@ where
 
     /// One run, ended by `end` if it could commit.
     fn run<R>(&self, end: impl FnOnce(Attempt, T) -> R) -> Option<R> {
-        let attempt = Attempt::begin(self.at);
+        let attempt = self.stay.borrow().begin(self.at);
         let ended = (self.f.borrow_mut())(attempt.tx());
-        let read = match ended {
+        match ended {
             Ok(value) => return Some(end(attempt, value)),
-            Err(Stop::Retry) => retry(attempt, self.at),
-        };
-        // What is replaced is dropped when nothing is borrowed any more.
-        let before = self.read.replace(read);
-        drop(before);
+            Err(Stop::Retry) => {}
+        }
+        // Out of its cell: it drops what it had read before, by which code of the user may run.
+        let mut stay = self.stay.take();
+        stay.retry(attempt, self.at);
+        self.stay.replace(stay);
         None
     }
 }
@@ -101,8 +101,8 @@ where
 
     fn further(&self) -> Vec<Rc<dyn Waited>> {
         let offer = next_offer();
-        let read = self.read.borrow();
-        let places = read.iter().map(|variable| {
+        let stay = self.stay.borrow();
+        let places = stay.read().iter().map(|variable| {
             let variable = variable.clone();
             Rc::new(Read { variable, offer }) as Rc<dyn Waited>
         });
@@ -117,7 +117,7 @@ where
     fn release(&self, _: Claim) {}
 
     fn due(&self) -> Option<Instant> {
-        due(&self.read.borrow())
+        self.stay.borrow().due()
     }
 
     fn address(&self) -> *const () {

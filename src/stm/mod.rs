@@ -51,8 +51,13 @@
 mod atomically;
 mod case;
 mod delay;
+mod deque;
+mod line;
 mod named;
+mod tbqueue;
+mod tqueue;
 mod transaction;
+mod tsem;
 mod tvar;
 mod variable;
 mod wake;
@@ -66,7 +71,10 @@ pub mod __private {
 pub use atomically::{atomically, try_atomically};
 pub use delay::delay;
 pub use named::{Counters, Named, counters};
+pub use tbqueue::TBQueue;
+pub use tqueue::TQueue;
 pub use transaction::Transaction;
+pub use tsem::TSem;
 pub use tvar::TVar;
 
 use std::cell::Cell;

@@ -14,6 +14,7 @@
 //! An arm that fails gives back what it kept; one that succeeds leaves what it kept to the arm
 //! around it, whose level is older, so that every comparison goes on to hold.
 use super::Stop;
+use super::line::{Line, Places};
 use super::variable::{AnyVariable, Core, Place, Slot, Variable};
 use super::wake::wake_all;
 use crate::coroutine::{Extent, Home, Lent};
@@ -101,6 +102,10 @@ pub struct Transaction {
     hooks: RefCell<Vec<Box<dyn FnOnce()>>>,
     /// What must be dropped when it is over.
     left_over: RefCell<Vec<Box<dyn Any>>>,
+    /// Lines in which it stands for want of units.
+    lines: RefCell<Vec<Rc<Line>>>,
+    /// The name of its call, if that has stood in line before; else 0.
+    call: Cell<u64>,
     /// Where it runs, if that may be the stack of a generator.
     extent: Cell<Option<Extent>>,
     /// Where the latest began that was undone before its end.
@@ -132,6 +137,8 @@ impl Transaction {
             arms: RefCell::new(Vec::new()),
             hooks: RefCell::new(Vec::new()),
             left_over: RefCell::new(Vec::new()),
+            lines: RefCell::new(Vec::new()),
+            call: Cell::new(0),
             extent: Cell::new(None),
             undone: Cell::new(None),
         }
@@ -159,6 +166,19 @@ impl Transaction {
         // What it wrote itself tells it nothing of others.
         if core.read_at.get() < start && core.saved_at.get() < start {
             self.touch(variable);
+            core.read_at.set(start);
+        }
+    }
+
+    /// The same for a variable of many parts, of which a write has changed one: what others did to
+    /// the rest is still to be seen.
+    #[inline(always)]
+    pub(super) fn reads_part<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) {
+        let (core, start) = (&variable.core, self.start.get());
+        if core.read_at.get() < start {
+            if core.saved_at.get() < start {
+                self.touch(variable);
+            }
             core.read_at.set(start);
         }
     }
@@ -250,6 +270,30 @@ impl Transaction {
             "maypole: the transaction{place} is over: it was undone when a destructor parked, or \
              began another one, while it unwound"
         );
+    }
+
+    // ── lines ────────────────────────────────────────────────────────────────────────────────
+
+    /// What tells the call apart, from its first run to its last.
+    pub(super) fn call(&self) -> u64 {
+        match self.call.get() {
+            0 => self.start.get(),
+            call => call,
+        }
+    }
+
+    /// It is another run of a call that stands in line.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn resume(&self, call: u64) {
+        self.call.set(call);
+        self.leaves.set(true);
+    }
+
+    /// It retries for want of units, unless it finds another way.
+    pub(super) fn stands_in(&self, line: &Rc<Line>) {
+        self.lines.borrow_mut().push(line.clone());
+        self.leaves.set(true);
     }
 
     // ── arms ─────────────────────────────────────────────────────────────────────────────────
@@ -410,6 +454,8 @@ impl Transaction {
     fn clear(&self, ending: Ending) {
         self.leaves.set(false);
         self.extent.take();
+        self.call.set(0);
+        drop(self.lines.take());
         let mut touched = self.touched.take();
         let (arms, values, mut hooks) =
             (self.arms.take(), self.left_over.take(), self.hooks.take());
@@ -576,13 +622,14 @@ impl Attempt {
         std::mem::forget(self);
     }
 
-    /// Undoes what was written, and tells what was read.
+    /// Undoes what was written, and tells what was read. The call takes its places in line.
     #[inline(never)]
-    pub(super) fn retry(self) -> Vec<Rc<AnyVariable>> {
+    pub(super) fn retry(self, places: &mut Places) -> Vec<Rc<AnyVariable>> {
         let tx = &*self.0;
         if tx.is_over() {
             tx.refuse();
         }
+        places.stand_in(tx.call(), tx.lines.take());
         let start = tx.start.get();
         let was_read = |variable: &&Rc<AnyVariable>| variable.core.read_at.get() >= start;
         tx.touched

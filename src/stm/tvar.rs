@@ -1,6 +1,6 @@
 //! `TVar`: one variable that transactions read and write.
 use super::transaction::{Again, Keep, Transaction, sweep_at_the_end};
-use super::variable::{Core, More, Place, Slot, Variable};
+use super::variable::{AnyVariable, Core, More, Place, Slot, Variable};
 use crate::scheduler;
 use crate::scheduler::atomic::{self, Step};
 use crate::scheduler::park::touch;
@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::needs_drop;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// A variable for transactions. Haskell's `TVar`.
 ///
@@ -37,8 +37,11 @@ pub(super) struct Cells<T> {
     value: RefCell<T>,
     /// Valid while the variable is saved; left over afterwards.
     found: Cell<Option<T>>,
-    show: Option<fn(&T) -> String>,
+    show: Option<Show<T>>,
 }
+
+/// What a report says of a value, as in `holds 7`.
+pub(super) type Show<T> = fn(&T) -> String;
 
 impl<T: 'static> TVar<T> {
     /// A variable that holds `value`.
@@ -86,21 +89,28 @@ impl<T: 'static> TVar<T> {
     where
         T: fmt::Debug,
     {
-        let show = |value: &T| format!("{value:?}");
+        let show = |value: &T| format!("holds {value:?}");
         let more = Some(More::named(name));
         Self::made(value, Some(show), more, Location::caller())
     }
 
     #[inline]
-    pub(super) fn made(
+    pub(super) fn made(value: T, show: Option<Show<T>>, more: Option<More>, at: Place) -> Self {
+        Self::made_as(KIND, value, show, more, at)
+    }
+
+    /// The variable of something that has another name in the reports.
+    #[inline]
+    pub(super) fn made_as(
+        kind: &'static str,
         value: T,
-        show: Option<fn(&T) -> String>,
+        show: Option<Show<T>>,
         more: Option<More>,
         at: Place,
     ) -> Self {
         sweep_at_the_end();
         TVar(Rc::new(Variable {
-            core: Core::new(KIND, at, more),
+            core: Core::new(kind, at, more),
             slot: Cells {
                 value: RefCell::new(value),
                 found: Cell::new(None),
@@ -338,6 +348,11 @@ impl<T: 'static> TVar<T> {
     pub fn same_variable(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
+
+    pub(super) fn as_any(&self) -> Weak<AnyVariable> {
+        let variable: Rc<AnyVariable> = self.0.clone();
+        Rc::downgrade(&variable)
+    }
 }
 
 impl More {
@@ -374,11 +389,11 @@ impl<T: 'static> Slot for Cells<T> {
 
     fn describe(&self) -> Option<String> {
         let value = self.value.try_borrow().ok()?;
-        let text = match self.show {
-            Some(show) => show(&value),
-            None => known(&*value).unwrap_or_else(|| format!("a {}", type_name::<T>())),
-        };
-        Some(format!("holds {text}"))
+        Some(match (self.show, known(&*value)) {
+            (Some(show), _) => show(&value),
+            (None, Some(text)) => format!("holds {text}"),
+            (None, None) => format!("holds a {}", type_name::<T>()),
+        })
     }
 }
 

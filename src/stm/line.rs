@@ -1,0 +1,100 @@
+//! A line of transactions that wait for the same units, in the order in which they came.
+//!
+//! A transaction that retries is undone, so it cannot stand in a line that is made of variables. This
+//! one is none: who retries because of it stands in it until its call has ended, or until a run of it
+//! retries for another reason.
+use super::transaction::Transaction;
+use super::variable::AnyVariable;
+use crate::scheduler;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+/// Those who wait for units of one thing.
+pub(super) struct Line {
+    /// Names of their calls, see [`Place::call`].
+    calls: RefCell<Vec<u64>>,
+    /// Where they are parked.
+    units: Weak<AnyVariable>,
+}
+
+impl Line {
+    pub(super) fn new(units: Weak<AnyVariable>) -> Line {
+        Line {
+            calls: RefCell::default(),
+            units,
+        }
+    }
+
+    /// How many have come before the call.
+    pub(super) fn ahead_of(&self, call: u64) -> usize {
+        let calls = self.calls.borrow();
+        let stands_at = calls.iter().position(|stands| *stands == call);
+        stands_at.unwrap_or(calls.len())
+    }
+
+    /// The call comes, unless it is there.
+    fn join(&self, call: u64) {
+        let mut calls = self.calls.borrow_mut();
+        if !calls.contains(&call) {
+            calls.push(call);
+        }
+    }
+
+    /// The call goes; those behind it look again whether it is their turn.
+    fn leave(&self, call: u64) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(stands_at) = calls.iter().position(|stands| *stands == call) else {
+            return;
+        };
+        calls.remove(stands_at);
+        let was_last = stands_at == calls.len();
+        drop(calls);
+        if !was_last && let Some(units) = self.units.upgrade() {
+            scheduler::wake_all(units.core.waiters(), 0);
+        }
+    }
+}
+
+/// Where a call of `atomically` stands in line from one run to the next.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Names the call, by the moment of its first run; 0 while it stands nowhere.
+    call: u64,
+    lines: Vec<Rc<Line>>,
+}
+
+impl Places {
+    /// The call begins another run.
+    #[inline]
+    pub(super) fn resume(&self, tx: &Transaction) {
+        if self.call != 0 {
+            tx.resume(self.call);
+        }
+    }
+
+    /// A run has retried because of the last units of these lines: the call stands there, and
+    /// nowhere else.
+    pub(super) fn stand_in(&mut self, call: u64, lines: Vec<Rc<Line>>) {
+        lines.iter().for_each(|line| line.join(call));
+        let before = std::mem::replace(&mut self.lines, lines);
+        for line in before {
+            if !self.lines.iter().any(|stays| Rc::ptr_eq(stays, &line)) {
+                line.leave(call);
+            }
+        }
+        self.call = match self.lines.is_empty() {
+            true => 0,
+            false => call,
+        };
+    }
+}
+
+/// The call has ended, in whatever way.
+impl Drop for Places {
+    #[inline]
+    fn drop(&mut self) {
+        for line in self.lines.drain(..) {
+            line.leave(self.call);
+        }
+    }
+}
