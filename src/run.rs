@@ -17,7 +17,7 @@ use crate::scheduler::clock::Clock as KernelClock;
 use crate::scheduler::driver::{Driver, Sleeper};
 use crate::scheduler::policy::Seeded;
 use crate::scheduler::task::{About, Flags, TaskId};
-use crate::scheduler::{self, First, Scheduler, Stop, Traits};
+use crate::scheduler::{self, First, Scheduler, Stop, Traits, atomic};
 use crate::task::{Ending, Harvest, JoinError, Lender, Lent, Packet, lend};
 use std::any::Any;
 use std::error::Error;
@@ -291,6 +291,7 @@ impl Builder {
                 "maypole: run at {at} inside of another run on this OS thread; spawn a task instead"
             );
         }
+        atomic::refuse("run", at, "call it before or after");
         let mut options = self.heed_environment();
         let order = replay::take_order();
         if let Some(order) = &order {

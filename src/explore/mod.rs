@@ -65,10 +65,10 @@ pub use outcome::{Failure, Outcome};
 pub use shared::Shared;
 
 use crate::run::{self, Order, Repeat, repeat};
-use crate::scheduler;
 use crate::scheduler::clock::Clock;
 use crate::scheduler::policy::{Kind, Trail};
 use crate::scheduler::wait::{Wait, What};
+use crate::scheduler::{self, atomic};
 use outcome::Coverage;
 use search::Search;
 use std::panic::Location;
@@ -451,6 +451,7 @@ fn refuse_where_it_cannot_be(call: &str, at: &'static Location<'static>) {
     if scheduler::is_running() {
         panic!("maypole: {call} at {at} inside of a run on this OS thread; call it outside");
     }
+    atomic::refuse(call, at, "call it before or after");
     if cfg!(not(panic = "unwind")) {
         panic!("maypole: {call} at {at} in a program built with panic = \"abort\": it must unwind");
     }

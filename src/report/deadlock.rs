@@ -191,6 +191,11 @@ impl<'a> Survey<'a> {
                 "receive what it sends, or drop every receiver of its channel",
             ),
             (
+                no_cycle && waits(What::Atomically),
+                "to end a retry:",
+                "commit a write to what it has read, or give it a time with maypole::stm::delay(..)",
+            ),
+            (
                 self.tasks.iter().any(|task| task.paused),
                 "to end a pause:",
                 "maypole::Task::resume",

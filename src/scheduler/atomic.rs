@@ -28,7 +28,7 @@ thread_local! {
 #[inline(always)]
 pub(crate) fn begin(at: &'static Location<'static>, undo: fn()) -> Option<Extent> {
     if is_under_way() {
-        refuse("atomically", at);
+        refuse_nested("atomically", at);
     }
     STRETCH.set(Some(Stretch { at, undo }));
     match coroutine::begin_atomic() {
@@ -53,10 +53,22 @@ pub(crate) fn begun_at() -> Option<&'static Location<'static>> {
     STRETCH.get().map(|stretch| stretch.at)
 }
 
-/// Refuses a call that begins a stretch of its own, or undoes the one that unwinds.
+/// Refuses a call that is a stretch of its own, or undoes the one that unwinds.
 #[cold]
 #[inline(never)]
-pub(crate) fn refuse(call: &str, at: &'static Location<'static>) {
+pub(crate) fn refuse_nested(call: &str, at: &'static Location<'static>) {
+    refuse(
+        call,
+        at,
+        "transactions do not nest; pass the outer one's &Transaction on, or do this after it \
+         (Transaction::on_commit)",
+    );
+}
+
+/// Refuses a call inside of a stretch, or undoes the one that unwinds.
+#[cold]
+#[inline(never)]
+pub(crate) fn refuse(call: &str, at: &'static Location<'static>, cure: &str) {
     let Some(outer) = STRETCH.get() else {
         return;
     };
@@ -64,8 +76,7 @@ pub(crate) fn refuse(call: &str, at: &'static Location<'static>) {
         return (outer.undo)();
     }
     panic!(
-        "maypole: {call} at {at} inside the transaction begun at {}: transactions do not nest; \
-         pass the outer one's &Transaction on, or do this after it (Transaction::on_commit)",
+        "maypole: {call} at {at} inside the transaction begun at {}: {cure}",
         outer.at
     );
 }
@@ -93,7 +104,7 @@ impl Step {
     #[inline(always)]
     pub(crate) fn begin(call: &'static str, at: &'static Location<'static>) -> Step {
         if is_under_way() {
-            refuse(call, at);
+            refuse_nested(call, at);
         }
         Step {
             _extent: begin(at, stuck),

@@ -324,7 +324,7 @@ impl<T: 'static> TVar<T> {
         let at = Location::caller();
         touch("TVar::set", at);
         if atomic::is_under_way() {
-            atomic::refuse("TVar::set", at);
+            atomic::refuse_nested("TVar::set", at);
         }
         self.0.catch_up();
         let Variable { core, slot } = &*self.0;
