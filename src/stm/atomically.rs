@@ -201,7 +201,7 @@ where
 
     #[inline(always)]
     fn accept(&mut self, _: usize) -> Option<Self::Output> {
-        self.stay.read = Vec::new();
+        Attempt::give_back(std::mem::take(&mut self.stay.read));
         Tally::count(self.tally, |tally| &tally.wakes);
         None
     }

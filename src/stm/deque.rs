@@ -116,9 +116,8 @@ impl<T: 'static> Deque<T> {
             Keep::Beside => {
                 // Left there by a transaction whose destructors are running at present, or by an
                 // arm that was undone.
-                let stale = slot.done.take();
-                if !stale.is_empty() {
-                    tx.leave(stale);
+                if !slot.done.borrow().is_empty() {
+                    tx.leave(slot.done.take());
                 }
             }
             Keep::InArm(saved_at) => tx.undo_by(Box::new(Mark {
@@ -163,11 +162,11 @@ impl<T: 'static> Slot for Items<T> {
     }
 
     fn clear(&self) {
-        let mut done = self.done.take();
-        match needs_drop::<T>() {
-            true => drop_in_turn(done.drain(..)),
-            false => done.clear(),
+        if !needs_drop::<T>() {
+            return self.done.borrow_mut().clear();
         }
+        let mut done = self.done.take();
+        drop_in_turn(done.drain(..));
         // Its memory is used again, unless a destructor has begun another transaction.
         if self.done.borrow().capacity() == 0 {
             self.done.replace(done);

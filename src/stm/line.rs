@@ -75,6 +75,9 @@ impl Places {
     /// A run has retried because of the last units of these lines: the call stands there, and
     /// nowhere else.
     pub(super) fn stand_in(&mut self, call: u64, lines: Vec<Rc<Line>>) {
+        if lines.is_empty() && self.lines.is_empty() {
+            return;
+        }
         lines.iter().for_each(|line| line.join(call));
         let before = std::mem::replace(&mut self.lines, lines);
         for line in before {

@@ -93,8 +93,8 @@ pub struct Transaction {
     level: Cell<u64>,
     /// Whether somebody may wait for what it has written.
     awaited: Cell<bool>,
-    /// Whether there is more to do at its end than to forget what it has touched.
-    leaves: Cell<bool>,
+    /// What there is to do at its end besides forgetting what it has touched.
+    owes: Cell<Owes>,
     /// The variables it has read or written.
     touched: RefCell<Vec<Rc<AnyVariable>>>,
     /// How to undo what was written inside of arms.
@@ -132,7 +132,7 @@ impl Transaction {
             start: Cell::new(0),
             level: Cell::new(OVER),
             awaited: Cell::new(false),
-            leaves: Cell::new(false),
+            owes: Cell::new(Owes::Nothing),
             touched: RefCell::new(Vec::new()),
             arms: RefCell::new(Vec::new()),
             hooks: RefCell::new(Vec::new()),
@@ -189,7 +189,7 @@ impl Transaction {
             self.refuse();
         }
         if needs_drop::<S>() {
-            self.leaves.set(true);
+            self.owes_clearing();
         }
         variable.catch_up();
         let variable: Rc<AnyVariable> = variable.clone();
@@ -240,7 +240,15 @@ impl Transaction {
         }
         self.saves(core);
         self.arms.borrow_mut().push(Undo::First(variable.clone()));
+        self.owes_clearing();
         Keep::Beside
+    }
+
+    #[inline(always)]
+    fn owes_clearing(&self) {
+        if self.owes.get() == Owes::Nothing {
+            self.owes.set(Owes::Clearing);
+        }
     }
 
     /// How to undo a write that [`Keep::InArm`] was said of.
@@ -248,7 +256,7 @@ impl Transaction {
     #[inline(never)]
     pub(super) fn undo_by(&self, again: Box<dyn Again>) {
         self.arms.borrow_mut().push(Undo::Again(again));
-        self.leaves.set(true);
+        self.owes.set(Owes::More);
     }
 
     /// Drops `value` when the transaction is over.
@@ -256,7 +264,7 @@ impl Transaction {
     #[inline(never)]
     pub(super) fn leave<V: Any>(&self, value: V) {
         self.left_over.borrow_mut().push(Box::new(value));
-        self.leaves.set(true);
+        self.owes.set(Owes::More);
     }
 
     #[cold]
@@ -287,13 +295,13 @@ impl Transaction {
     #[inline(never)]
     pub(super) fn resume(&self, call: u64) {
         self.call.set(call);
-        self.leaves.set(true);
+        self.owes.set(Owes::More);
     }
 
     /// It retries for want of units, unless it finds another way.
     pub(super) fn stands_in(&self, line: &Rc<Line>) {
         self.lines.borrow_mut().push(line.clone());
-        self.leaves.set(true);
+        self.owes.set(Owes::More);
     }
 
     // ── arms ─────────────────────────────────────────────────────────────────────────────────
@@ -412,7 +420,7 @@ impl Transaction {
             self.refuse();
         }
         self.hooks.borrow_mut().push(Box::new(f));
-        self.leaves.set(true);
+        self.owes.set(Owes::More);
     }
 
     // ── the end ──────────────────────────────────────────────────────────────────────────────
@@ -441,43 +449,50 @@ impl Transaction {
     #[inline(always)]
     fn end(&self, ending: Ending) {
         self.close();
-        match self.leaves.get() {
-            true => self.clear(ending),
-            false => self.touched.borrow_mut().clear(),
+        match self.owes.get() {
+            Owes::Nothing => self.touched.borrow_mut().clear(),
+            Owes::Clearing => self.clear_touched(),
+            Owes::More => self.clear(ending),
         }
     }
 
-    /// Drops what the transaction has left over, one after another; then runs its hooks, if it was
-    /// committed. Other transactions may begin meanwhile, so nothing here stays borrowed.
+    /// Drops what the variables that it has touched have left over, one after another. Other
+    /// transactions may begin meanwhile, so nothing here stays borrowed.
+    #[inline(never)]
+    fn clear_touched(&self) {
+        self.owes.set(Owes::Nothing);
+        // No variable is dropped by this: all are in the other list, too.
+        self.arms.borrow_mut().clear();
+        let mut touched = self.touched.take();
+        drop_in_turn(touched.drain(..).map(Touched));
+        if self.touched.borrow().capacity() == 0 {
+            // For the next transaction to fill.
+            self.touched.replace(touched);
+        }
+    }
+
+    /// Drops all that is left over; then runs the hooks, if the transaction was committed.
     #[cold]
     #[inline(never)]
     fn clear(&self, ending: Ending) {
-        self.leaves.set(false);
+        self.owes.set(Owes::Nothing);
         self.extent.take();
         self.call.set(0);
         drop(self.lines.take());
-        let mut touched = self.touched.take();
+        let touched = self.touched.take();
         let (arms, values, mut hooks) =
             (self.arms.take(), self.left_over.take(), self.hooks.take());
         let unused = match ending {
             Ending::Committed => Vec::new(),
             Ending::Undone => std::mem::take(&mut hooks),
         };
-        let drop_all = || {
-            let variables = touched.drain(..).map(Left::Variable);
+        let drop_all: Box<dyn FnOnce()> = Box::new(|| {
+            let touched = touched.into_iter().map(Touched).map(Left::Variable);
             let arms = arms.into_iter().map(Left::Arm);
             let values = values.into_iter().map(Left::Value);
             let unused = unused.into_iter().map(Left::Hook);
-            drop_in_turn(variables.chain(arms).chain(values).chain(unused));
-            if self.touched.borrow().capacity() == 0 {
-                // For the next transaction to fill.
-                self.touched.replace(touched);
-            }
-        };
-        if hooks.is_empty() {
-            return drop_all();
-        }
-        let drop_all: Box<dyn FnOnce() + '_> = Box::new(drop_all);
+            drop_in_turn(touched.chain(arms).chain(values).chain(unused));
+        });
         run_in_turn(std::iter::once(drop_all).chain(hooks));
     }
 }
@@ -506,20 +521,31 @@ enum Ending {
     Undone,
 }
 
-/// What is to be dropped after a transaction.
-enum Left {
-    Variable(Rc<AnyVariable>),
-    Arm(#[expect(dead_code, reason = "it is kept to be dropped")] Undo),
-    Value(#[expect(dead_code, reason = "it is kept to be dropped")] Box<dyn Any>),
-    Hook(#[expect(dead_code, reason = "it is kept to be dropped")] Box<dyn FnOnce()>),
+/// What there is to do at the end of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owes {
+    Nothing,
+    /// Variables may have something left over.
+    Clearing,
+    More,
 }
 
-impl Drop for Left {
+/// A variable that the transaction has touched; cleared when it is dropped.
+struct Touched(Rc<AnyVariable>);
+
+impl Drop for Touched {
     fn drop(&mut self) {
-        if let Left::Variable(variable) = self {
-            variable.slot.clear();
-        }
+        self.0.slot.clear();
     }
+}
+
+/// What is to be dropped after a transaction.
+#[expect(dead_code, reason = "they are kept to be dropped")]
+enum Left {
+    Variable(Touched),
+    Arm(Undo),
+    Value(Box<dyn Any>),
+    Hook(Box<dyn FnOnce()>),
 }
 
 /// An arm that is under way: undone unless it is kept.
@@ -629,15 +655,31 @@ impl Attempt {
         if tx.is_over() {
             tx.refuse();
         }
-        places.stand_in(tx.call(), tx.lines.take());
+        if tx.owes.get() == Owes::More {
+            places.stand_in(tx.call(), tx.lines.take());
+        }
         let start = tx.start.get();
-        let was_read = |variable: &&Rc<AnyVariable>| variable.core.read_at.get() >= start;
-        tx.touched
-            .borrow()
-            .iter()
-            .filter(was_read)
-            .cloned()
-            .collect()
+        let was_read = |variable: &Rc<AnyVariable>| variable.core.read_at.get() >= start;
+        if tx.owes.get() != Owes::Nothing {
+            let touched = tx.touched.borrow();
+            return touched.iter().filter(|it| was_read(it)).cloned().collect();
+        }
+        tx.undo();
+        // Nothing here runs code of the user, so the list itself may be kept.
+        let mut touched = tx.touched.take();
+        touched.retain(was_read);
+        tx.close();
+        std::mem::forget(self);
+        touched
+    }
+
+    /// The transaction whose list this was goes on: the next one may use it again.
+    pub(super) fn give_back(mut list: Vec<Rc<AnyVariable>>) {
+        list.clear();
+        let tx = Home::lend(&OURS);
+        if tx.touched.borrow().capacity() == 0 {
+            tx.touched.replace(list);
+        }
     }
 }
 
@@ -651,7 +693,7 @@ impl Drop for Attempt {
             return;
         }
         tx.undo();
-        if std::thread::panicking() && tx.leaves.get() {
+        if std::thread::panicking() && tx.owes.get() != Owes::Nothing {
             tx.close();
             return apart(|| tx.clear(Ending::Undone));
         }
@@ -674,7 +716,7 @@ impl Transaction {
     #[inline(never)]
     fn keep_extent(&self, extent: Option<Extent>) {
         self.extent.set(extent);
-        self.leaves.set(true);
+        self.owes.set(Owes::More);
     }
 }
 

@@ -31,13 +31,12 @@ pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
 pub(crate) fn drop_in_turn<T>(values: impl IntoIterator<Item = T>) {
     let mut values = ManuallyDrop::new(values.into_iter());
     let mut interrupted = None;
-    while let Some(value) = values.next() {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            if !kill::is_ours(&*payload) {
-                resume_unwind(payload);
-            }
-            interrupted = interrupted.or(Some(payload));
+    let mut drop_some = || values.by_ref().for_each(drop);
+    while let Err(payload) = catch_unwind(AssertUnwindSafe(&mut drop_some)) {
+        if !kill::is_ours(&*payload) {
+            resume_unwind(payload);
         }
+        interrupted = interrupted.or(Some(payload));
     }
     drop(ManuallyDrop::into_inner(values));
     if let Some(payload) = interrupted {
