@@ -22,8 +22,9 @@
 //! Begin with [`run`], [`spawn`] and [`yield_now`]; then [`scope`], for tasks that borrow;
 //! [`channel`], for tasks that hand something to each other, with [`select!`]; [`time`], for
 //! sleeping, deadlines and virtual time; [`task`], for killing, pausing and shielding; [`sync`], for
-//! what must stay whole across a blocking call; [`explore`], to run a program under every order of
-//! its tasks; [`generator`], for Python's generators. [`tour`] leads through the source.
+//! what must stay whole across a blocking call; [`stm`], for transactions, which compose;
+//! [`explore`], to run a program under every order of its tasks; [`generator`], for Python's
+//! generators. [`tour`] leads through the source.
 
 // The floors of the house, lowest first. A module uses lower floors only, and within a floor no
 // circle; `tests/house.rs` reads this list.

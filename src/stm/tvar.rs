@@ -119,6 +119,29 @@ impl<T: 'static> TVar<T> {
         }))
     }
 
+    /// Lets the reports show `other` as this one: both are parts of the same thing.
+    pub(super) fn stands_for<U: 'static>(&self, other: &TVar<U>) {
+        let this: Rc<AnyVariable> = self.0.clone();
+        this.stands_for(&other.0.core);
+    }
+
+    /// Shows what it holds to a report; `None` while it is being written.
+    pub(super) fn look<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
+        Some(f(&*self.0.slot.value.try_borrow().ok()?))
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        self.0.core.name()
+    }
+
+    /// Takes what it holds, if this is the last handle and no transaction knows it any more.
+    pub(super) fn take_if_last(&self) -> Option<T>
+    where
+        T: Default,
+    {
+        (Rc::strong_count(&self.0) == 1).then(|| self.0.slot.value.take())
+    }
+
     // ── in a transaction ─────────────────────────────────────────────────────────────────────
 
     /// A clone of the value.
@@ -356,7 +379,7 @@ impl<T: 'static> TVar<T> {
 }
 
 impl More {
-    fn named(name: impl AsRef<str>) -> More {
+    pub(super) fn named(name: impl AsRef<str>) -> More {
         More {
             name: Some(name.as_ref().into()),
             due: Cell::new(None),

@@ -14,6 +14,9 @@ use std::time::Instant;
 
 pub(super) type Place = &'static Location<'static>;
 
+/// The kind of a variable that is no thing of its own: the reports leave it out.
+pub(super) const PART: &str = "";
+
 /// A variable whose content is of any type.
 pub(super) type AnyVariable = Variable<dyn Slot>;
 
@@ -105,7 +108,7 @@ impl Core {
         );
     }
 
-    fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         self.more.as_ref()?.name.as_deref()
     }
 }
@@ -138,35 +141,51 @@ impl<S: Slot> Variable<S> {
 impl AnyVariable {
     /// Where to wait for a change, known to the reports.
     pub(super) fn queue(self: &Rc<Self>) -> &WaitQueue {
-        self.core.queue.introduce(|| {
-            let known = self.core.known.get_or_init(|| {
-                Rc::new(Known {
-                    variable: Rc::downgrade(self),
-                })
-            });
-            Rc::downgrade(&(known.clone() as Rc<dyn Object>))
+        self.core.queue.introduce(|| match self.core.kind {
+            PART => Weak::<Known>::new(),
+            _ => Rc::downgrade(&(self.known().clone() as Rc<dyn Object>)),
         });
         &self.core.queue
+    }
+
+    fn known(self: &Rc<Self>) -> &Rc<Known> {
+        let core = &self.core;
+        core.known.get_or_init(|| {
+            Rc::new(Known {
+                kind: core.kind,
+                name: core.name().map(Box::from),
+                made_at: core.made_at,
+                variable: Rc::downgrade(self),
+            })
+        })
+    }
+
+    /// Lets the reports show `other` as this one: both are parts of the same thing.
+    pub(super) fn stands_for(self: &Rc<Self>, other: &Core) {
+        let fresh = other.known.set(self.known().clone());
+        debug_assert!(fresh.is_ok(), "a part that was just made is unknown");
     }
 }
 
 /// A variable, as reports know it.
 struct Known {
+    kind: &'static str,
+    name: Option<Box<str>>,
+    made_at: Place,
+    /// It may be gone where it stands for others.
     variable: Weak<AnyVariable>,
 }
 
 impl Object for Known {
     fn view(&self) -> ObjectView {
         let variable = self.variable.upgrade();
-        let variable = variable.expect("whoever waits for a variable keeps it");
-        let core = &variable.core;
         ObjectView {
-            kind: core.kind,
-            name: core.name().map(str::to_string),
-            made_at: core.made_at,
+            kind: self.kind,
+            name: self.name.as_deref().map(str::to_string),
+            made_at: self.made_at,
             owners: Vec::new(),
             state: String::new(),
-            content: Some(Content(Rc::new(Held(variable.clone())))),
+            content: variable.map(|variable| Content(Rc::new(Held(variable)))),
         }
     }
 }
