@@ -28,6 +28,9 @@ use crate::scheduler::{kill, park};
 pub(crate) trait Case {
     type Output;
 
+    /// Whether trying runs code of the user, which may get the task killed.
+    const RUNS_CODE: bool = false;
+
     /// Completes now if it can.
     fn try_now(&mut self) -> Option<Self::Output>;
 
@@ -54,6 +57,8 @@ pub(crate) trait Case {
 /// For callers that need their case back after a time-out.
 impl<C: Case> Case for &mut C {
     type Output = C::Output;
+
+    const RUNS_CODE: bool = C::RUNS_CODE;
 
     #[inline(always)]
     fn try_now(&mut self) -> Option<Self::Output> {
@@ -130,6 +135,9 @@ pub(crate) fn complete<C: Case>(
         }
         if coroutine::attention() == coroutine::OUTSIDE {
             crate::scheduler::outside(wait);
+        }
+        if C::RUNS_CODE {
+            kill::raise_if_pending(wait);
         }
         let limit = *until.get_or_insert_with(&deadline);
         let due = case

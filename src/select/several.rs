@@ -20,6 +20,10 @@ use std::time::Instant;
 
 /// One of the cases, its type erased.
 pub(crate) trait Alternative {
+    /// Finds out whether it could complete, if that takes code of the user: between the answers of
+    /// [`is_ready`](Self::is_ready) and a park none may run.
+    fn prepare(&self) {}
+
     /// Whether it could complete now, also by an error. `patience` is whether the caller may wait
     /// for a partner that is there but not yet done.
     fn is_ready(&self, patience: bool) -> bool;
@@ -291,7 +295,8 @@ fn claim_ready(
     deadline: Option<&Deadline>,
     wait: Wait,
 ) -> Option<(usize, Claim)> {
-    // A claim fails only if its partner went away while the task was parked for it.
+    // A claim fails only if its partner went away while the task was parked for it, or if a
+    // transaction was overtaken, which has then given the others a turn.
     loop {
         let case = choose_ready(cases, order, deadline.is_some(), wait)?;
         if let Some(claim) = cases[case].claim(deadline, wait) {
@@ -307,11 +312,11 @@ fn choose_ready(
     patience: bool,
     wait: Wait,
 ) -> Option<usize> {
+    cases.iter().for_each(|case| case.prepare());
     let is_ready = |case: &usize| cases[*case].is_ready(patience);
     if order == Order::Biased {
         return (0..cases.len()).find(is_ready);
     }
-    // Each is asked once: a transaction must run to answer.
     if cases.len() > u64::BITS as usize {
         let ready: Vec<usize> = (0..cases.len()).filter(is_ready).collect();
         return match ready.len() {

@@ -129,19 +129,18 @@ fn run_once<T, E>(
 ) -> Result<Result<T, E>, Stay> {
     match f(attempt.tx()) {
         Ok(value) => {
-            attempt.commit();
-            Tally::count(tally, |tally| &tally.commits);
+            attempt.commit(|| Tally::count(tally, |tally| &tally.commits));
             Ok(Ok(value))
         }
         Err(Stop::Abort(error)) => {
-            drop(attempt);
             Tally::count(tally, |tally| &tally.aborts);
+            drop(attempt);
             Ok(Err(error))
         }
         Err(Stop::Retry) => {
+            Tally::count(tally, |tally| &tally.retries);
             let mut stay = stay();
             stay.retry(attempt, at);
-            Tally::count(tally, |tally| &tally.retries);
             Err(stay)
         }
     }
@@ -160,6 +159,8 @@ struct Attempts<'a, F> {
 pub(super) struct Stay {
     /// What it has read; nothing when it may try again.
     read: Vec<Rc<AnyVariable>>,
+    /// When that run began.
+    begun: u64,
     places: Places,
 }
 
@@ -194,10 +195,17 @@ where
         begin(&self.stay.read, until, wait)
     }
 
-    #[inline(always)]
+    /// At once if a destructor of what was undone, or somebody while it was parked, has written to
+    /// what was read: nobody would wake it for that.
     fn due(&self) -> Option<u64> {
-        self.stay.due().map(deadline_at)
+        match self.stay.has_changed() {
+            true => Some(0),
+            false => self.stay.due().map(deadline_at),
+        }
     }
+
+    /// The closure, or a destructor of what was undone, may have killed the task.
+    const RUNS_CODE: bool = true;
 
     #[inline(always)]
     fn accept(&mut self, _: usize) -> Option<Self::Output> {
@@ -220,6 +228,7 @@ impl Stay {
     #[cold]
     #[inline(never)]
     pub(super) fn retry(&mut self, attempt: Attempt, at: Place) {
+        self.begun = attempt.start();
         self.read = attempt.retry(&mut self.places);
         let retried_at = LastRetry::take();
         if self.read.is_empty() {
@@ -236,6 +245,12 @@ impl Stay {
 
     pub(super) fn read(&self) -> &[Rc<AnyVariable>] {
         &self.read
+    }
+
+    /// Whether somebody has written since to what was read.
+    pub(super) fn has_changed(&self) -> bool {
+        let mut read = self.read.iter();
+        read.any(|variable| variable.core.saved_at.get() > self.begun)
     }
 
     /// When one of the variables changes by itself.

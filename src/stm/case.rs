@@ -6,9 +6,10 @@ use super::atomically::Stay;
 use super::transaction::{Attempt, Transaction};
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
+use crate::scheduler::park;
 use crate::scheduler::wait::{Wait, WaitQueue};
 use crate::select::{Alternative, Claim, Deadline, Handle, Interest, Operation, Waited};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
@@ -21,6 +22,8 @@ pub struct Pending<F, T> {
     /// What the committed transaction ended with.
     value: RefCell<Option<T>>,
     stay: RefCell<Stay>,
+    /// Whether it could commit when it was run last.
+    could: Cell<bool>,
     /// Nobody is ever woken here: its places are the variables'.
     idle: WaitQueue,
     at: Place,
@@ -36,6 +39,7 @@ where
         f: RefCell::new(f),
         value: RefCell::new(None),
         stay: RefCell::default(),
+        could: Cell::new(false),
         idle: WaitQueue::new(),
         at: Location::caller(),
     }
@@ -78,21 +82,30 @@ impl<F, T> Alternative for Pending<F, T>
 where
     F: FnMut(&Transaction) -> Result<T, Stop>,
 {
-    fn is_ready(&self, _: bool) -> bool {
+    fn prepare(&self) {
         let could = self.run(|attempt, value| {
             // Undone before the value goes, whose destructor may begin another.
             drop(attempt);
             drop(value);
         });
-        could.is_some()
+        self.could.set(could.is_some());
     }
 
-    fn claim(&self, _: Option<&Deadline>, _: Wait) -> Option<Claim> {
-        self.run(|attempt, value| {
+    fn is_ready(&self, patience: bool) -> bool {
+        // After a change it may be: a claim will tell, which is for those who can wait.
+        self.could.get() || patience && self.stay.borrow().has_changed()
+    }
+
+    fn claim(&self, deadline: Option<&Deadline>, wait: Wait) -> Option<Claim> {
+        let claim = self.run(|attempt, value| {
             self.value.replace(Some(value));
-            attempt.commit();
+            attempt.commit(|| {});
             Claim::Committed
-        })
+        });
+        if claim.is_none() && deadline.is_some() {
+            park::yield_as(wait);
+        }
+        claim
     }
 
     fn enlist(&self, _: Interest) -> (&WaitQueue, usize) {

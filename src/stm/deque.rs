@@ -2,7 +2,7 @@
 //! what it was before.
 use super::transaction::{Again, Keep, Transaction, sweep_at_the_end};
 use super::variable::{Core, Place, Slot, Variable};
-use crate::task::drop_in_turn;
+use crate::task::drop_all_in_turn;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::needs_drop;
@@ -166,7 +166,7 @@ impl<T: 'static> Slot for Items<T> {
             return self.done.borrow_mut().clear();
         }
         let mut done = self.done.take();
-        drop_in_turn(done.drain(..));
+        drop_all_in_turn(done.drain(..));
         // Its memory is used again, unless a destructor has begun another transaction.
         if self.done.borrow().capacity() == 0 {
             self.done.replace(done);
@@ -190,7 +190,7 @@ impl<T: 'static> Slot for Items<T> {
 impl<T> Drop for Items<T> {
     fn drop(&mut self) {
         if needs_drop::<T>() {
-            drop_in_turn(self.items.take());
+            drop_all_in_turn(self.items.take());
         }
     }
 }

@@ -18,7 +18,7 @@ use super::transaction::Transaction;
 use super::tvar::TVar;
 use super::variable::{More, PART, Place};
 use super::{Stop, retry};
-use crate::task::drop_in_turn;
+use crate::task::drop_all_in_turn;
 use std::fmt;
 use std::panic::Location;
 
@@ -450,11 +450,12 @@ impl<T: 'static> Default for Node<T> {
     }
 }
 
-/// A chain can be long, and its items may run code of the user.
+/// A chain can be long, and its items run code of the user: one after another, with no recursion, and
+/// all of them though one panics.
 impl<T: 'static> Drop for Node<T> {
     fn drop(&mut self) {
         if let Some(link) = self.0.take() {
-            drop_in_turn(Rest(Some(link)));
+            drop_all_in_turn(Rest(Some(link)));
         }
     }
 }

@@ -19,7 +19,7 @@ use super::variable::{AnyVariable, Core, Place, Slot, Variable};
 use super::wake::wake_all;
 use crate::coroutine::{Extent, Home, Lent};
 use crate::scheduler::atomic;
-use crate::task::{apart, drop_in_turn, run_in_turn};
+use crate::task::{apart_quietly, drop_all_in_turn, run_in_turn};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -91,6 +91,8 @@ pub struct Transaction {
     start: Cell<u64>,
     /// When the innermost arm began.
     level: Cell<u64>,
+    /// When the latest began that read what it had written itself.
+    read_own_at: Cell<u64>,
     /// Whether somebody may wait for what it has written.
     awaited: Cell<bool>,
     /// What there is to do at its end besides forgetting what it has touched.
@@ -131,6 +133,7 @@ impl Transaction {
             clock: Cell::new(0),
             start: Cell::new(0),
             level: Cell::new(OVER),
+            read_own_at: Cell::new(0),
             awaited: Cell::new(false),
             owes: Cell::new(Owes::Nothing),
             touched: RefCell::new(Vec::new()),
@@ -159,14 +162,18 @@ impl Transaction {
 
     // ── reading and writing ──────────────────────────────────────────────────────────────────
 
-    /// Remembers that the variable was found as it is.
+    /// Remembers that the variable was read: a retry waits for a change of it.
     #[inline(always)]
     pub(super) fn reads<S: Slot + 'static>(&self, variable: &Rc<Variable<S>>) {
         let (core, start) = (&variable.core, self.start.get());
-        // What it wrote itself tells it nothing of others.
-        if core.read_at.get() < start && core.saved_at.get() < start {
-            self.touch(variable);
-            core.read_at.set(start);
+        if core.read_at.get() < start {
+            if core.saved_at.get() < start {
+                self.touch(variable);
+                core.read_at.set(start);
+            } else {
+                // What it wrote itself tells it nothing of others.
+                self.read_own_at.set(start);
+            }
         }
     }
 
@@ -432,10 +439,16 @@ impl Transaction {
         let start = self.start.get();
         for variable in self.touched.borrow().iter() {
             if variable.core.saved_at.get() >= start {
-                variable.slot.restore();
-                variable.core.saved_at.set(0);
+                self.forget_write(variable);
             }
         }
+    }
+
+    fn forget_write(&self, variable: &AnyVariable) {
+        variable.slot.restore();
+        // Not the moment of the write before, which is lost: a later one, so that whoever has read
+        // that takes this for a change. It is too seldom to matter, and no change is missed.
+        variable.core.saved_at.set(self.start.get() - 1);
     }
 
     /// It is over, and others may begin.
@@ -464,7 +477,7 @@ impl Transaction {
         // No variable is dropped by this: all are in the other list, too.
         self.arms.borrow_mut().clear();
         let mut touched = self.touched.take();
-        drop_in_turn(touched.drain(..).map(Touched));
+        drop_all_in_turn(touched.drain(..).map(Touched));
         if self.touched.borrow().capacity() == 0 {
             // For the next transaction to fill.
             self.touched.replace(touched);
@@ -491,7 +504,7 @@ impl Transaction {
             let arms = arms.into_iter().map(Left::Arm);
             let values = values.into_iter().map(Left::Value);
             let unused = unused.into_iter().map(Left::Hook);
-            drop_in_turn(touched.chain(arms).chain(values).chain(unused));
+            drop_all_in_turn(touched.chain(arms).chain(values).chain(unused));
         });
         run_in_turn(std::iter::once(drop_all).chain(hooks));
     }
@@ -511,7 +524,7 @@ fn undo_ours() {
     }
     tx.undo();
     tx.close();
-    apart(|| tx.clear(Ending::Undone));
+    apart_quietly(|| tx.clear(Ending::Undone));
 }
 
 /// How a transaction ended.
@@ -587,10 +600,7 @@ impl Drop for Arm<'_> {
         while tx.arms.borrow().len() > self.arms {
             let undo = tx.arms.borrow_mut().pop();
             match undo.expect("there is one more") {
-                Undo::First(variable) => {
-                    variable.slot.restore();
-                    variable.core.saved_at.set(0);
-                }
+                Undo::First(variable) => tx.forget_write(&variable),
                 Undo::Again(again) => again.undo(tx),
             }
         }
@@ -634,9 +644,9 @@ impl Attempt {
         &self.0
     }
 
-    /// Lets the others see what was written, and wakes those who wait for it.
+    /// Lets the others see what was written, and wakes those who wait for it; then tells of it.
     #[inline(always)]
-    pub(super) fn commit(self) {
+    pub(super) fn commit(self, tell: impl FnOnce()) {
         let tx = &*self.0;
         if tx.is_over() {
             tx.refuse();
@@ -644,8 +654,15 @@ impl Attempt {
         if tx.awaited.get() {
             tx.wake_those_who_wait();
         }
+        // Before destructors and hooks, which may look, or panic.
+        tell();
         tx.end(Ending::Committed);
         std::mem::forget(self);
+    }
+
+    /// When it began.
+    pub(super) fn start(&self) -> u64 {
+        self.0.start.get()
     }
 
     /// Undoes what was written, and tells what was read. The call takes its places in line.
@@ -659,7 +676,10 @@ impl Attempt {
             places.stand_in(tx.call(), tx.lines.take());
         }
         let start = tx.start.get();
-        let was_read = |variable: &Rc<AnyVariable>| variable.core.read_at.get() >= start;
+        let read = |variable: &Rc<AnyVariable>| variable.core.read_at.get() >= start;
+        // Who has looked at nothing but its own writes waits, in vain most likely, for those.
+        let own = tx.read_own_at.get() == start && !tx.touched.borrow().iter().any(read);
+        let was_read = |variable: &Rc<AnyVariable>| own || read(variable);
         if tx.owes.get() != Owes::Nothing {
             let touched = tx.touched.borrow();
             return touched.iter().filter(|it| was_read(it)).cloned().collect();
@@ -695,7 +715,8 @@ impl Drop for Attempt {
         tx.undo();
         if std::thread::panicking() && tx.owes.get() != Owes::Nothing {
             tx.close();
-            return apart(|| tx.clear(Ending::Undone));
+            // The first panic is the one that comes out, and a second would end the process.
+            return apart_quietly(|| tx.clear(Ending::Undone));
         }
         tx.end(Ending::Undone);
     }
@@ -724,4 +745,9 @@ impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transaction").finish_non_exhaustive()
     }
+}
+
+/// The moment of a write outside of a transaction.
+pub(super) fn write_moment() -> u64 {
+    Home::lend(&OURS).tick()
 }

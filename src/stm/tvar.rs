@@ -1,5 +1,5 @@
 //! `TVar`: one variable that transactions read and write.
-use super::transaction::{Again, Keep, Transaction, sweep_at_the_end};
+use super::transaction::{Again, Keep, Transaction, sweep_at_the_end, write_moment};
 use super::variable::{AnyVariable, Core, More, Place, Slot, Variable};
 use crate::scheduler;
 use crate::scheduler::atomic::{self, Step};
@@ -355,6 +355,7 @@ impl<T: 'static> TVar<T> {
             Ok(mut place) => std::mem::replace(&mut *place, value),
             Err(_) => core.refuse_write(),
         };
+        core.saved_at.set(write_moment());
         scheduler::wake_all(core.waiters(), 0);
         drop(before);
     }

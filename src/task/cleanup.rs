@@ -2,6 +2,7 @@
 use crate::coroutine::{self, Extent};
 use crate::scheduler::kill::{self, Shield};
 use crate::scheduler::{self, Ban, atomic};
+use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -26,6 +27,16 @@ pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
     result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
+/// The same, for what may fail without anybody hearing of it: an unwind is on its way already.
+#[cold]
+#[inline(never)]
+pub(crate) fn apart_quietly(f: impl FnOnce()) {
+    if let Err(payload) = apart(|| catch_unwind(AssertUnwindSafe(f))) {
+        // Its destructor may panic too.
+        std::mem::forget(payload);
+    }
+}
+
 /// Drops one value after another. A first that panics leaves the rest undropped, since a second
 /// panic could end the process; one that is killed in its destructor, or timed out, leaves none.
 pub(crate) fn drop_in_turn<T>(values: impl IntoIterator<Item = T>) {
@@ -44,12 +55,34 @@ pub(crate) fn drop_in_turn<T>(values: impl IntoIterator<Item = T>) {
     }
 }
 
+/// Drops one value after another, all of them; then goes on with the first unwind.
+pub(crate) fn drop_all_in_turn<T>(values: impl IntoIterator<Item = T>) {
+    let mut values = values.into_iter();
+    let mut failed = None;
+    let mut drop_some = || values.by_ref().for_each(drop);
+    while let Err(payload) = catch_unwind(AssertUnwindSafe(&mut drop_some)) {
+        keep_first(&mut failed, payload);
+    }
+    if let Some(payload) = failed {
+        resume_unwind(payload);
+    }
+}
+
+fn keep_first(first: &mut Option<Box<dyn Any + Send>>, payload: Box<dyn Any + Send>) {
+    match first {
+        None => *first = Some(payload),
+        // Its destructor may panic too.
+        Some(_) => std::mem::forget(payload),
+    }
+}
+
 /// Runs all of them, one after another, whatever fails; then goes on with the first unwind.
 pub(crate) fn run_in_turn<'a>(calls: impl IntoIterator<Item = Box<dyn FnOnce() + 'a>>) {
     let mut failed = None;
     for call in calls {
-        let ran = catch_unwind(AssertUnwindSafe(call));
-        failed = failed.or(ran.err());
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+            keep_first(&mut failed, payload);
+        }
     }
     if let Some(payload) = failed {
         resume_unwind(payload);
