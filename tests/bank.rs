@@ -1,40 +1,8 @@
 //! The bank ends as recorded under every order of its tasks, and says what is wrong with a ledger.
+mod bank_support;
 mod program;
 
-use program::{Ran, run};
-use std::path::PathBuf;
-
-const HEADER: &str = "date,account,kind,counterparty,amount,balance\n";
-
-fn bank(arguments: &[&str]) -> Ran {
-    run("bank", arguments)
-}
-
-/// A ledger of its own for one test, removed with it.
-struct LedgerFile(PathBuf);
-
-impl LedgerFile {
-    fn new(name: &str, contents: impl AsRef<[u8]>) -> Self {
-        let name = format!("maypole-bank-{}-{name}.csv", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, contents).expect("the directory for temporary files can be written");
-        LedgerFile(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("its name is text")
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        bank(&[&["--ledger", self.path()], arguments].concat())
-    }
-}
-
-impl Drop for LedgerFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+use bank_support::{HEADER, LedgerFile, bank, full_ledger, is_right};
 
 /// Runs the bank on a bad ledger, which it must refuse with `complaint` after the file's name.
 #[track_caller]
@@ -55,14 +23,6 @@ fn refuses_row(name: &str, row: &str, complaint: &str) {
         format!("{HEADER}{first}{row}\n"),
         &format!(":3: {complaint}"),
     );
-}
-
-#[track_caller]
-fn is_right(ran: &Ran) {
-    assert_eq!(ran.value("mismatches"), "0", "{ran:#?}");
-    assert_eq!(ran.value("imbalance"), "0.00", "{ran:#?}");
-    assert!(ran.value("observed").ends_with("out of balance 0 times"));
-    assert_eq!(ran.status, Some(0), "{ran:#?}");
 }
 
 #[test]
@@ -426,22 +386,20 @@ fn bytes_that_are_not_utf_8_are_refused() {
     );
 }
 
-/// The full ledger, 47,527 transactions of 1,201 accounts, where `MAYPOLE_LEDGER` names its file.
 #[test]
 fn the_full_ledger_ends_as_recorded_under_several_orders() {
-    let Some(ledger) = std::env::var_os("MAYPOLE_LEDGER") else {
+    let Some(ledger) = full_ledger() else {
         return;
     };
-    let ledger = ledger.to_str().expect("its name is text");
     for seed in ["0", "1", "2"] {
         for wait in ["queue", "poll"] {
-            let ran = bank(&["--ledger", ledger, "--seed", seed, "--wait", wait]);
+            let ran = bank(&["--ledger", &ledger, "--seed", seed, "--wait", wait]);
             is_right(&ran);
             assert_eq!(ran.value("accounts"), "1201");
             assert_eq!(ran.value("transactions"), "47527");
             assert_eq!(ran.value("total"), "38221131.50");
         }
-        let ran = bank(&["--ledger", ledger, "--seed", seed, "--broken"]);
+        let ran = bank(&["--ledger", &ledger, "--seed", seed, "--broken"]);
         assert_ne!(ran.value("imbalance"), "0.00");
         assert_eq!(ran.status, Some(1));
     }

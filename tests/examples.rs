@@ -1,4 +1,5 @@
-//! Every example prints what its first lines promise; the bank has a file of its own.
+//! Every example prints what its first lines promise; the bank has a file of its own, and so have the
+//! parts of `beautiful_concurrency` and of `santa`.
 mod program;
 
 use program::{Ran, run, run_with};
@@ -40,6 +41,7 @@ fn every_example_is_compared_with_its_output() {
         examples,
         [
             "bank",
+            "beautiful_concurrency",
             "find_the_race",
             "generators",
             "hello",
@@ -49,6 +51,7 @@ fn every_example_is_compared_with_its_output() {
             "pipeline",
             "readers_writers",
             "ring",
+            "santa",
             "sieve",
             "sleeping_barber",
         ],
@@ -513,4 +516,124 @@ fn find_the_race_replays_what_it_found_in_its_first_run() {
     assert_eq!((ran.output.as_str(), ran.status), ("# a run\n", Some(101)));
     assert!(ran.complaints.contains("money is lost"), "{ran:#?}");
     assert_eq!(steps(&ran.complaints), steps(&found.output));
+}
+
+// ── transactions ─────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn beautiful_concurrency_has_the_examples_of_the_chapter_in_its_order() {
+    let output = printed("beautiful_concurrency", &[]);
+    let headings: Vec<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    assert_eq!(
+        headings,
+        [
+            "1 hEchoLine: an action",
+            "2 incRef: a variable",
+            "3 forkIO: two tasks",
+            "4 incRef from two tasks: a lost update",
+            "5 transfer: a transaction",
+            "6 incT, incT1, incT2: composition",
+            "7 launchMissiles: effects in a transaction",
+            "8 limitedWithdraw with retry",
+            "9 limitedWithdraw with check",
+            "10 delayDeposit against limitedWithdraw",
+            "11 limitedWithdraw2 with orElse: choice",
+            "12 Gate: passGate, operateGate",
+            "13 Group: joinGroup, awaitGroup",
+            "14 santa with orElse",
+            "15 santa with choose",
+        ]
+    );
+    assert_eq!(part(&output, "## 5 transfer: a transaction"), ["150, 150"]);
+}
+
+#[test]
+fn santa_delivers_toys_and_meets_with_elves_and_is_checked() {
+    assert_eq!(
+        printed("santa", &["--rounds", "2"]),
+        "\
+----------
+Ho! Ho! Ho! let's deliver toys
+Reindeer 1 delivering toys
+Reindeer 2 delivering toys
+Reindeer 3 delivering toys
+Reindeer 4 delivering toys
+Reindeer 5 delivering toys
+Reindeer 6 delivering toys
+Reindeer 7 delivering toys
+Reindeer 8 delivering toys
+Reindeer 9 delivering toys
+----------
+Ho! Ho! Ho! let's meet in my study
+Elf 1 meeting in the study
+Elf 2 meeting in the study
+Elf 3 meeting in the study
+checked: 2 rounds, 1 with the reindeer and 1 with elves; before 1 of them both groups were ready, \
+         and the reindeer went first
+"
+    );
+    let all = printed("santa", &["--style", "all"]);
+    for style in ["events", "channels", "stm"] {
+        let alone = printed("santa", &["--style", style]);
+        let lines = alone.lines().filter(|line| !line.is_empty());
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(part(&all, &format!("## {style}")), lines);
+        let last = lines.last().expect("there are lines");
+        assert!(last.starts_with("checked: 12 rounds, "), "{last}");
+        assert_ne!(printed("santa", &["--style", style, "--seed", "2"]), alone);
+    }
+    assert_eq!(printed("santa", &[]), printed("santa", &["--style", "stm"]));
+}
+
+#[test]
+fn santa_in_a_small_world_keeps_the_rules_in_every_order_of_turns() {
+    let output = printed("santa", &["--explore"]);
+    let proof = output.strip_prefix("maypole explore: ok: all ");
+    let proof = proof.unwrap_or_else(|| panic!("{output}"));
+    assert!(
+        proof.contains(" schedules without a forced switch hold ("),
+        "{output}"
+    );
+}
+
+#[test]
+fn santas_helpers_who_think_before_they_join_are_found_out() {
+    let broken = ["--style", "events", "--broken"];
+    let ran = run("santa", &broken);
+    assert_eq!(ran.status, Some(1), "{ran:#?}");
+    assert_eq!(
+        ran.complaints,
+        "violated in line 5, \"Elf 0 meets in study\": the block has its 3 lines already\n"
+    );
+    assert!(!ran.output.contains("checked: "), "{ran:#?}");
+
+    let found = run("santa", &[&broken[..], &["--explore"]].concat());
+    assert_eq!(found.status, Some(1), "{found:#?}");
+    assert!(
+        found.output.contains("the block has its 1 lines already"),
+        "{found:#?}"
+    );
+    assert!(steps(&found.output).len() > 10, "{found:#?}");
+}
+
+#[test]
+fn santa_refuses_what_it_does_not_know() {
+    for (arguments, complaint) in [
+        (&["--style", "locks"][..], "unknown style locks"),
+        (&["--style"], "--style expects a value"),
+        (
+            &["--rounds", "many"],
+            "--rounds expects a number, found \"many\"",
+        ),
+        (&["--broken"], "--broken goes with --style events"),
+        (&["--naughty"], "unknown option --naughty"),
+    ] {
+        let ran = run("santa", arguments);
+        assert_eq!((ran.output.as_str(), ran.status), ("", Some(2)), "{ran:#?}");
+        let expected = format!("santa: {complaint}\n\nusage: santa ");
+        assert!(ran.complaints.starts_with(&expected), "{ran:#?}");
+    }
 }

@@ -1,5 +1,5 @@
-//! The ledger: a CSV file read into transactions and accounts, and what can be wrong with one.
-use super::money;
+//! The ledger: a CSV file read into entries and accounts, and what can be wrong with one.
+use super::money::{self, Crowns};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -26,16 +26,19 @@ const KINDS: [&str; 6] = [
 /// Bounds what all amounts come to together, so that no sum of some of them can overflow.
 const MOST: i64 = i64::MAX / 4;
 
+const SHORT: usize = 100;
+
 #[derive(Default)]
 pub struct Ledger {
-    pub transactions: Vec<Transaction>,
+    pub entries: Vec<Entry>,
     pub accounts: Vec<Recorded>,
-    /// How many different counterparties there are.
-    pub counterparties: usize,
+    /// Their names.
+    pub counterparties: Vec<String>,
 }
 
-/// Moves money between an account and a counterparty, both given by their place in the bank.
-pub struct Transaction {
+/// A transaction: it moves money between an account and a counterparty, both given by their place
+/// in the bank.
+pub struct Entry {
     pub line: usize,
     pub account: usize,
     pub counterparty: usize,
@@ -44,12 +47,27 @@ pub struct Transaction {
     pub turns_on_its_way: u32,
 }
 
+/// A name for the task and for those who read of it.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.amount < 0 { "" } else { "+" };
+        write!(f, "{sign}{}", Crowns(self.amount))
+    }
+}
+
 /// What the ledger says of an account.
 pub struct Recorded {
     pub number: u64,
     pub last_balance: i64,
     pub lowest_balance: i64,
     pub deposits: usize,
+}
+
+impl Recorded {
+    /// How low a withdrawal may take the balance.
+    pub fn limit(&self) -> i64 {
+        self.lowest_balance.min(0)
+    }
 }
 
 /// Why a ledger cannot be used, and where.
@@ -79,6 +97,11 @@ impl fmt::Display for BadLedger {
 }
 
 impl Ledger {
+    /// Whether people can read a line for each of its transactions.
+    pub fn is_short(&self) -> bool {
+        self.entries.len() <= SHORT
+    }
+
     pub fn read(path: &Path) -> Result<Ledger, BadLedger> {
         let file = path.display().to_string();
         match std::fs::read(path) {
@@ -139,9 +162,8 @@ impl<'a> Parser<'a> {
         self.fields(1, header)?;
         for (line, row) in lines {
             let fields = self.fields(line, row)?;
-            self.transaction(line, fields)?;
+            self.entry(line, fields)?;
         }
-        self.ledger.counterparties = self.counterparties.len();
         Ok(self.ledger)
     }
 
@@ -153,7 +175,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn transaction(&mut self, line: usize, fields: [&'a str; 6]) -> Result<(), BadLedger> {
+    fn entry(&mut self, line: usize, fields: [&'a str; 6]) -> Result<(), BadLedger> {
         let [date, number, kind, counterparty, amount, balance] = fields;
         let wrong = |column: usize, expected: &str| {
             self.bad(line, column, expected, format!("{:?}", fields[column]))
@@ -177,7 +199,7 @@ impl<'a> Parser<'a> {
             .checked_add(amount.abs())
             .filter(|&moved| moved <= MOST)
             .ok_or_else(|| {
-                let most = money::Crowns(MOST);
+                let most = Crowns(MOST);
                 wrong(4, &format!("amounts that come to at most {most} together"))
             })?;
 
@@ -196,9 +218,12 @@ impl<'a> Parser<'a> {
         recorded.lowest_balance = recorded.lowest_balance.min(balance);
         recorded.deposits += usize::from(amount >= 0);
 
-        let places = self.counterparties.len();
-        let counterparty = *self.counterparties.entry(counterparty).or_insert(places);
-        self.ledger.transactions.push(Transaction {
+        let counterparties = &mut self.ledger.counterparties;
+        let counterparty = *self.counterparties.entry(counterparty).or_insert_with(|| {
+            counterparties.push(counterparty.to_string());
+            counterparties.len() - 1
+        });
+        self.ledger.entries.push(Entry {
             line,
             account,
             counterparty,

@@ -1,27 +1,47 @@
-//! The cooperative bank: every transaction of a ledger is a task, and there is no lock.
+//! The bank: every transaction of a ledger is a task, and the books are kept in three styles.
 //!
 //! Try, and see:
 //!
-//! - `cargo run --release --example bank`: a small ledger of its own; withdrawals that wait for
-//!   cover, and at the end every account as the bank recorded it;
+//! - `cargo run --release --example bank`: a small ledger of its own, worked by cooperative tasks,
+//!   by transactions (STM) and by mutexes in account order; withdrawals that wait for cover, every
+//!   account as the bank recorded it, the same to the hundredth in each style, and their times
+//!   side by side;
+//! - `... -- --style stm`: one style alone (`coop`, `stm` or `locks`);
 //! - `... -- --seed 7`: another order of the tasks, the same end;
 //! - `... -- --wait both`: waiting in a queue beside polling, with the turns that each takes;
 //! - `... -- --broken`: a yield between the read and the write of a balance; money is lost;
+//! - `... -- --style stm --broken`: two transactions instead of one; money is missed on its way;
+//! - `... -- --style locks --broken`: mutexes in the order of the transfer; a deadlock, told;
+//! - `... -- --explore`: a proof that money stays constant, under every order of the tasks; with
+//!   `--broken` an order that fails, step by step, and a line that runs it again;
 //! - `... -- --ledger FILE`: a ledger of yours, with the columns of `examples/bank/sample.csv`.
 //!
-//! Read `bank.rs` first: it is the whole bank. `ledger.rs` reads the file, `money.rs` has exact
+//! Read `bank.rs` first, what the styles have in common; then side by side `coop.rs`, `stm.rs` and
+//! `locks.rs`, each of which keeps the books. `explore.rs` tries every order, `desk.rs` counts,
+//! `outcome.rs` and `print.rs` are what comes out, `ledger.rs` reads the file, `money.rs` has exact
 //! hundredths, `options.rs` the command line.
 mod bank;
+mod coop;
+mod desk;
+mod explore;
 mod ledger;
+mod locks;
 mod money;
 mod options;
+mod outcome;
+mod print;
+mod stm;
 
-use bank::{Outcome, Overwritten, Wait, Way};
+use coop::Coop;
+use desk::{Style, Wait, Watch, Way};
 use ledger::Ledger;
-use money::Crowns;
+use locks::Locks;
+use maypole::RunError;
 use options::{Asked, Options, USAGE};
+use outcome::Outcome;
 use std::process::ExitCode;
 use std::rc::Rc;
+use stm::Stm;
 
 /// The ledger of those who bring none.
 const SAMPLE: &str = include_str!("sample.csv");
@@ -37,11 +57,21 @@ fn main() -> ExitCode {
             ALL_WELL
         }
         Ok(Asked::Run(options)) => serve(&options),
+        Ok(Asked::Explore { styles, broken }) => explore_all(&styles, broken),
         Err(complaint) => {
             eprintln!("bank: {complaint}\n\n{USAGE}");
             BAD_INPUT
         }
     })
+}
+
+fn explore_all(styles: &[Style], broken: bool) -> u8 {
+    let mut all_hold = true;
+    for &style in styles {
+        println!("# {}", style.name());
+        all_hold &= explore::explore(style, broken);
+    }
+    if all_hold { ALL_WELL } else { DIFFERS }
 }
 
 fn serve(options: &Options) -> u8 {
@@ -56,29 +86,33 @@ fn serve(options: &Options) -> u8 {
             return BAD_INPUT;
         }
     };
-    introduce(&ledger, options);
+    print::ledger(&ledger);
+    match options.styles[..] {
+        [style] => serve_in(style, &ledger, options),
+        _ => compare(&ledger, options),
+    }
+}
+
+/// One style, with each way to wait.
+fn serve_in(style: Style, ledger: &Rc<Ledger>, options: &Options) -> u8 {
+    print::style(style, options.broken);
     let mut earlier: Option<Outcome> = None;
     for (index, &wait) in options.waits.iter().enumerate() {
-        let way = Way {
-            wait,
-            seed: options.seed,
-            broken: options.broken,
-            tells: ledger.transactions.len() <= 100,
-        };
-        let outcome = match bank::run(ledger.clone(), way) {
+        let outcome = match run(style, ledger, wait, options, true) {
             Ok(outcome) => outcome,
             Err(error) => {
                 eprintln!("{error}");
                 return DIFFERS;
             }
         };
-        describe(&outcome, wait);
+        print::told(&outcome);
+        print::outcome(&outcome, style, wait);
         if let Some(queue) = &earlier {
-            compare(queue, &outcome);
+            print::difference(queue, &outcome);
         }
         let is_last = index + 1 == options.waits.len();
         if is_last || !outcome.is_right() {
-            conclude(&outcome);
+            print::result(&outcome);
         }
         if !outcome.is_right() {
             return DIFFERS;
@@ -88,77 +122,61 @@ fn serve(options: &Options) -> u8 {
     ALL_WELL
 }
 
-fn introduce(ledger: &Ledger, options: &Options) {
-    println!(
-        "{} transactions of {} accounts: each is a task, and all are alive at once.",
-        ledger.transactions.len(),
-        ledger.accounts.len()
-    );
-    if options.broken {
-        println!("Broken: there is a yield between the read and the write of a balance.");
-    } else {
-        println!(
-            "No lock: between two yields a task is alone, so it moves the money in one piece."
-        );
+/// All styles, one after another. The last lines are those of the first that is not right, or else
+/// of the first.
+fn compare(ledger: &Rc<Ledger>, options: &Options) -> u8 {
+    // The first run of a process makes the stacks that later ones find, so it does not count.
+    let _ = run(options.styles[0], ledger, Wait::Queue, options, false);
+    let mut outcomes = Vec::new();
+    for &style in &options.styles {
+        println!("# {}", style.name());
+        print::style(style, options.broken);
+        match run(style, ledger, Wait::Queue, options, true) {
+            Ok(outcome) => {
+                if outcomes.is_empty() {
+                    print::told(&outcome);
+                }
+                print::outcome(&outcome, style, Wait::Queue);
+                outcomes.push((style, outcome));
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                println!("not closed: the report on stderr says why");
+            }
+        }
+    }
+    print::side_by_side(&outcomes);
+    let agree = print::agreement(ledger, &outcomes);
+    let wrong = outcomes.iter().find(|(_, outcome)| !outcome.is_right());
+    if let Some((style, outcome)) = wrong.or(outcomes.first()) {
+        println!("# the result, with the time of {}", style.name());
+        print::result(outcome);
+    }
+    let all_closed = outcomes.len() == options.styles.len();
+    match agree && all_closed && wrong.is_none() {
+        true => ALL_WELL,
+        false => DIFFERS,
     }
 }
 
-fn describe(outcome: &Outcome, wait: Wait) {
-    println!(
-        "observed: {} times while the bank was open, out of balance {} times",
-        outcome.observations, outcome.observed_imbalances
-    );
-    println!(
-        "waited: {} times ({wait}), turns: {}",
-        outcome.waits, outcome.turns
-    );
-    tell_overwritten("lost", &outcome.lost);
-    tell_overwritten("made out of nothing", &outcome.made);
-    if let Some(line) = outcome.first_refused {
-        println!(
-            "refused: {} withdrawals that no deposit could cover, the first in line {line}",
-            outcome.refused
-        );
+fn run(
+    style: Style,
+    ledger: &Rc<Ledger>,
+    wait: Wait,
+    options: &Options,
+    shows_progress: bool,
+) -> Result<Outcome, RunError> {
+    let way = Way {
+        wait,
+        seed: options.seed,
+        broken: options.broken,
+        watch: Watch::Always,
+        shows_progress,
+    };
+    let ledger = ledger.clone();
+    match style {
+        Style::Coop => bank::run::<Coop>(ledger, way),
+        Style::Stm => bank::run::<Stm>(ledger, way),
+        Style::Locks => bank::run::<Locks>(ledger, way),
     }
-    if let Some(first) = &outcome.first_mismatch {
-        println!(
-            "first mismatch: account {} has {}, recorded is {}",
-            first.account,
-            Crowns(first.balance),
-            Crowns(first.recorded)
-        );
-    }
-}
-
-fn tell_overwritten(fate: &str, overwritten: &Overwritten) {
-    if let Some((account, line, amount)) = overwritten.first {
-        println!(
-            "{fate}: {} in {} overwritten balances, first {} in account {account} by line {line}",
-            Crowns(overwritten.together),
-            overwritten.times,
-            Crowns(amount)
-        );
-    }
-}
-
-fn compare(queue: &Outcome, poll: &Outcome) {
-    println!(
-        "difference: a task in a queue has a turn when it is covered; one that polls has {} more \
-         turns and looks in vain {} more times",
-        poll.turns as i64 - queue.turns as i64,
-        poll.waits as i64 - queue.waits as i64
-    );
-}
-
-fn conclude(outcome: &Outcome) {
-    println!("accounts: {}", outcome.accounts);
-    println!("transactions: {}", outcome.transactions);
-    println!("mismatches: {}", outcome.mismatches);
-    println!("total: {}", Crowns(outcome.total));
-    println!("imbalance: {}", Crowns(outcome.imbalance));
-    println!("seconds: {:.3}", outcome.seconds);
-    println!(
-        "transactions/s: {:.0}",
-        outcome.transactions as f64 / outcome.seconds.max(1e-9)
-    );
 }
