@@ -495,6 +495,9 @@ impl<T: 'static> From<T> for TVar<T> {
 /// Shows the value as it is at the moment, also inside of a transaction.
 impl<T: fmt::Debug + 'static> fmt::Debug for TVar<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the value does in its `Debug` may not park, while it is borrowed.
+        let made_at = self.0.core.made_at();
+        let _step = (!atomic::is_under_way()).then(|| Step::begin("Debug of a TVar", made_at));
         let mut shown = f.debug_struct("TVar");
         match self.0.slot.value.try_borrow() {
             Ok(value) => shown.field("value", &*value),

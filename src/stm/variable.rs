@@ -108,6 +108,10 @@ impl Core {
         );
     }
 
+    pub(super) fn made_at(&self) -> Place {
+        self.made_at
+    }
+
     pub(super) fn name(&self) -> Option<&str> {
         self.more.as_ref()?.name.as_deref()
     }
