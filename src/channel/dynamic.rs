@@ -6,7 +6,8 @@ use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::scheduler::wait::{Wait, What};
 use crate::select::{
-    Alternative, Deadline, Limit, Operation, Order, first_of, first_ready, try_first, try_ready,
+    Alternative, Cases, Deadline, Limit, Operation, Order, first_of, first_ready, try_first,
+    try_ready,
 };
 use std::fmt;
 use std::panic::Location;
@@ -195,7 +196,7 @@ impl<'a> Select<'a> {
     #[track_caller]
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
         let (cases, indices) = self.cases();
-        let found = try_first(&cases, self.order, wait(Location::caller()));
+        let found = try_first(Cases::plain(&cases), self.order, wait(Location::caller()));
         let (nth, claim) = found.ok_or(TrySelectError)?;
         Ok(SelectedOperation::new(Operation::new(
             cases[nth],
@@ -304,7 +305,12 @@ impl<'a> Select<'a> {
         at: &'static Location<'static>,
     ) -> Option<SelectedOperation<'a>> {
         let (cases, indices) = self.cases();
-        let found = first_of(&cases, self.order, &Deadline::new(limit), wait(at));
+        let found = first_of(
+            Cases::plain(&cases),
+            self.order,
+            &Deadline::new(limit),
+            wait(at),
+        );
         let (nth, claim) = found?;
         Some(SelectedOperation::new(Operation::new(
             cases[nth],
@@ -334,7 +340,7 @@ impl<'a> Select<'a> {
     #[track_caller]
     pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
         let (cases, indices) = self.cases();
-        try_ready(&cases, self.order, wait(Location::caller()))
+        try_ready(Cases::plain(&cases), self.order, wait(Location::caller()))
             .map(|nth| indices[nth])
             .ok_or(TryReadyError)
     }
@@ -433,7 +439,12 @@ impl<'a> Select<'a> {
     #[inline(always)]
     fn ready_within(&mut self, limit: Limit, at: &'static Location<'static>) -> Option<usize> {
         let (cases, indices) = self.cases();
-        let nth = first_ready(&cases, self.order, &Deadline::new(limit), wait(at))?;
+        let nth = first_ready(
+            Cases::plain(&cases),
+            self.order,
+            &Deadline::new(limit),
+            wait(at),
+        )?;
         Some(indices[nth])
     }
 

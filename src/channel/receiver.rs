@@ -7,8 +7,8 @@ use crate::scheduler::park::{self, touch};
 use crate::scheduler::wait::{Wait, WaitQueue, What, Woken};
 use crate::scheduler::{self, kill};
 use crate::select::{
-    Alternative, Case, Claim, Deadline, Handle, Interest, Limit, Operation, Order, block_on_within,
-    first_of,
+    Alternative, Case, Cases, Claim, Deadline, Handle, Interest, Limit, Operation, Order,
+    block_on_within, first_of,
 };
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
@@ -276,7 +276,12 @@ impl<T> Receiver<T> {
         limit: Limit,
         at: &'static Location<'static>,
     ) -> Result<T, RecvTimeoutError> {
-        let found = first_of(&[self], Order::Biased, &Deadline::new(limit), wait(at));
+        let found = first_of(
+            Cases::plain(&[self]),
+            Order::Biased,
+            &Deadline::new(limit),
+            wait(at),
+        );
         let (_, claim) = found.ok_or(RecvTimeoutError::Timeout)?;
         Ok(self.complete(claim)?)
     }

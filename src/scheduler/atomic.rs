@@ -1,7 +1,7 @@
 //! Stretches of code that run in one piece: transactions.
 //!
 //! Within one, nobody parks or yields, no kill and no timeout is raised, and no other begins. The
-//! exception is a destructor that runs while unwinding: it may park, so the stretch is undone
+//! exception is a destructor that runs while the stretch unwinds: it may, so the stretch is undone
 //! before the others see what it has half done.
 use crate::coroutine::{self, Extent};
 use std::cell::Cell;
@@ -12,11 +12,42 @@ use std::panic::Location;
 struct Stretch {
     at: &'static Location<'static>,
     /// Undoes what it did so far, and ends it.
-    undo: fn(),
+    undo: fn(Cause),
+    unwinds: Unwinds,
+}
+
+/// Whether the unwind of a panic that is on its way leaves the stretch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unwinds {
+    /// If there is one, it does.
+    IfAny,
+    /// It was on its way before the stretch began, in a destructor.
+    No,
+    /// It does, though its count is hidden at present.
+    Yes,
+}
+
+/// Why a stretch that unwinds is undone before it is left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Others are about to run.
+    Park,
+    /// Another stretch is about to begin.
+    Nesting,
 }
 
 thread_local! {
     static STRETCH: Cell<Option<Stretch>> = const { Cell::new(None) };
+}
+
+impl Stretch {
+    fn unwinds(&self) -> bool {
+        match self.unwinds {
+            Unwinds::IfAny => std::thread::panicking(),
+            Unwinds::No => false,
+            Unwinds::Yes => true,
+        }
+    }
 }
 
 /// Begins one, called at `at`. On a stack that may be a generator's the caller keeps the extent
@@ -26,11 +57,15 @@ thread_local! {
 ///
 /// Inside of another, with both places.
 #[inline(always)]
-pub(crate) fn begin(at: &'static Location<'static>, undo: fn()) -> Option<Extent> {
+pub(crate) fn begin(at: &'static Location<'static>, undo: fn(Cause)) -> Option<Extent> {
     if is_under_way() {
         refuse_nested("atomically", at);
     }
-    STRETCH.set(Some(Stretch { at, undo }));
+    let unwinds = match std::thread::panicking() {
+        true => Unwinds::No,
+        false => Unwinds::IfAny,
+    };
+    STRETCH.set(Some(Stretch { at, undo, unwinds }));
     match coroutine::begin_atomic() {
         true => None,
         false => Some(Extent::enter()),
@@ -72,8 +107,8 @@ pub(crate) fn refuse(call: &str, at: &'static Location<'static>, cure: &str) {
     let Some(outer) = STRETCH.get() else {
         return;
     };
-    if std::thread::panicking() {
-        return (outer.undo)();
+    if outer.unwinds() {
+        return (outer.undo)(Cause::Nesting);
     }
     panic!(
         "maypole: {call} at {at} inside the transaction begun at {}: {cure}",
@@ -81,12 +116,41 @@ pub(crate) fn refuse(call: &str, at: &'static Location<'static>, cure: &str) {
     );
 }
 
-/// A destructor is about to park, or to run code as if nothing unwound.
+/// A destructor is about to park: undoes the stretch that unwinds. True if none is in the way.
 #[cold]
 #[inline(never)]
-pub(crate) fn undo() {
-    if let Some(stretch) = STRETCH.get() {
-        (stretch.undo)();
+pub(crate) fn make_way() -> bool {
+    match STRETCH.get() {
+        Some(stretch) if stretch.unwinds() => {
+            (stretch.undo)(Cause::Park);
+            true
+        }
+        Some(_) => false,
+        None => true,
+    }
+}
+
+/// The time in which the count of the panics that are on their way is hidden.
+pub(crate) struct Hidden(Option<Unwinds>);
+
+impl Hidden {
+    /// Begins it, before the count is hidden.
+    pub(crate) fn begin() -> Hidden {
+        let stretch = STRETCH.get().filter(Stretch::unwinds);
+        Hidden(stretch.map(|stretch| {
+            let unwinds = Unwinds::Yes;
+            STRETCH.set(Some(Stretch { unwinds, ..stretch }));
+            stretch.unwinds
+        }))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // Unless it was undone meanwhile.
+        if let (Some(unwinds), Some(stretch)) = (self.0, STRETCH.get()) {
+            STRETCH.set(Some(Stretch { unwinds, ..stretch }));
+        }
     }
 }
 
@@ -107,7 +171,7 @@ impl Step {
             refuse_nested(call, at);
         }
         Step {
-            _extent: begin(at, stuck),
+            _extent: begin(at, leave_step),
         }
     }
 }
@@ -119,6 +183,9 @@ impl Drop for Step {
     }
 }
 
-fn stuck() {
-    panic!("maypole: a destructor parks or begins a transaction inside a Clone that unwinds");
+fn leave_step(cause: Cause) {
+    if cause == Cause::Park {
+        panic!("maypole: a destructor parks inside a Clone or a Debug that unwinds");
+    }
+    end();
 }

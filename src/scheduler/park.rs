@@ -243,21 +243,24 @@ pub(crate) fn ask_packed(wait: Packed) {
 #[inline(never)]
 fn ask_slowly(wait: Packed) {
     let wait = unpack(wait);
-    if std::thread::panicking() {
-        // Everything else may wait in a destructor that runs while unwinding.
-        if in_panic_hook() {
-            // A panic in a hook shows no message of its own.
-            let (what, at) = (wait.what, wait.at);
-            coroutine::say(format_args!(
-                "maypole: {what} inside the panic hook, at {at}: nothing can wait there"
-            ));
-            panic!("maypole: a park inside the panic hook");
-        }
-        atomic::undo();
+    let unwinding = std::thread::panicking();
+    if unwinding && in_panic_hook() {
+        // A panic in a hook shows no message of its own.
+        let (what, at) = (wait.what, wait.at);
+        coroutine::say(format_args!(
+            "maypole: {what} inside the panic hook, at {at}: nothing can wait there"
+        ));
+        panic!("maypole: a park inside the panic hook");
+    }
+    if coroutine::attention() & coroutine::ATOMIC != 0 && !atomic::make_way() {
+        super::door::forbidden(wait);
+    }
+    if unwinding {
+        // Everything may wait in a destructor that runs while unwinding.
         return;
     }
     let bits = coroutine::attention();
-    if bits & STAY != 0 {
+    if bits & attention::FORBID != 0 {
         super::door::forbidden(wait);
     }
     if bits & attention::AUDIT != 0 {

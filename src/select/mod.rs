@@ -17,7 +17,7 @@ pub(crate) use limit::{Deadline, Limit};
 pub use operation::{Handle, Operation, poll, wait, wait_timeout};
 pub use several::Order;
 pub(crate) use several::{
-    Alternative, Claim, Interest, Waited, enter, first_of, first_ready, try_first, try_ready,
+    Alternative, Cases, Claim, Interest, Waited, enter, first_of, first_ready, try_first, try_ready,
 };
 
 use crate::coroutine;

@@ -1,7 +1,7 @@
 //! What the `select!` macros are made of: cases of any type, and the one that was chosen.
 //!
 //! Public for the macros' sake alone, which expand in other crates.
-use super::several::{Alternative, Claim, Order, enter, first_of, try_first};
+use super::several::{Alternative, Cases, Claim, Order, enter, first_of, try_first};
 use super::{Deadline, Limit};
 use crate::scheduler::wait::{Wait, What};
 use std::panic::Location;
@@ -9,11 +9,45 @@ use std::time::Duration;
 
 /// One case of a `select!`.
 #[derive(Clone, Copy)]
-pub struct Handle<'a>(&'a dyn Alternative);
+pub struct Handle<'a> {
+    case: &'a dyn Alternative,
+    transacts: bool,
+}
 
 impl<'a> Handle<'a> {
+    #[inline(always)]
     pub(crate) fn new(case: &'a dyn Alternative) -> Self {
-        Handle(case)
+        let transacts = false;
+        Handle { case, transacts }
+    }
+
+    /// A case that is a transaction.
+    pub(crate) fn of_transaction(case: &'a dyn Alternative) -> Self {
+        let transacts = true;
+        Handle { case, transacts }
+    }
+}
+
+/// The cases of a `select!`, while it chooses one; the call is over when this is dropped, before a
+/// body runs.
+struct Choice<'c, 'a>(&'c [&'a dyn Alternative], bool);
+
+impl<'c, 'a> Choice<'c, 'a> {
+    #[inline(always)]
+    fn cases(&self) -> Cases<'_> {
+        match self.1 {
+            true => Cases::with_transactions(self.0),
+            false => Cases::plain(self.0),
+        }
+    }
+}
+
+impl Drop for Choice<'_, '_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.1 {
+            self.cases().retire();
+        }
     }
 }
 
@@ -67,10 +101,13 @@ impl Drop for Operation<'_> {
 #[inline(always)]
 #[track_caller]
 pub fn wait<'a, const N: usize>(cases: [Handle<'a>; N], order: Order) -> Operation<'a> {
-    let cases = cases.map(|handle| handle.0);
+    let transacts = cases.iter().any(|handle| handle.transacts);
+    let cases = cases.map(|handle| handle.case);
+    let choice = Choice(&cases, transacts);
     let at = place(Location::caller());
-    let found = first_of(&cases, order, &Deadline::new(Limit::Never), at);
+    let found = first_of(choice.cases(), order, &Deadline::new(Limit::Never), at);
     let (index, claim) = found.expect("a select without a limit does not time out");
+    drop(choice);
     Operation::new(cases[index], claim, index)
 }
 
@@ -82,9 +119,17 @@ pub fn wait_timeout<'a, const N: usize>(
     order: Order,
     timeout: Duration,
 ) -> Option<Operation<'a>> {
-    let cases = cases.map(|handle| handle.0);
+    let transacts = cases.iter().any(|handle| handle.transacts);
+    let cases = cases.map(|handle| handle.case);
+    let choice = Choice(&cases, transacts);
     let at = place(Location::caller());
-    let (index, claim) = first_of(&cases, order, &Deadline::new(Limit::After(timeout)), at)?;
+    let (index, claim) = first_of(
+        choice.cases(),
+        order,
+        &Deadline::new(Limit::After(timeout)),
+        at,
+    )?;
+    drop(choice);
     Some(Operation::new(cases[index], claim, index))
 }
 
@@ -92,11 +137,14 @@ pub fn wait_timeout<'a, const N: usize>(
 #[inline(always)]
 #[track_caller]
 pub fn poll<'a, const N: usize>(cases: [Handle<'a>; N], order: Order) -> Option<Operation<'a>> {
-    let cases = cases.map(|handle| handle.0);
+    let transacts = cases.iter().any(|handle| handle.transacts);
+    let cases = cases.map(|handle| handle.case);
+    let choice = Choice(&cases, transacts);
     let at = place(Location::caller());
     // A loop around a `default` must not keep the others from their turns.
     enter(at);
-    let (index, claim) = try_first(&cases, order, at)?;
+    let (index, claim) = try_first(choice.cases(), order, at)?;
+    drop(choice);
     Some(Operation::new(cases[index], claim, index))
 }
 

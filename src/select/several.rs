@@ -24,6 +24,9 @@ pub(crate) trait Alternative {
     /// [`is_ready`](Self::is_ready) and a park none may run.
     fn prepare(&self) {}
 
+    /// The call that it was a case of is over.
+    fn retire(&self) {}
+
     /// Whether it could complete now, also by an error. `patience` is whether the caller may wait
     /// for a partner that is there but not yet done.
     fn is_ready(&self, patience: bool) -> bool;
@@ -54,6 +57,49 @@ pub(crate) trait Alternative {
 
     /// The same for all handles of one side of one object.
     fn address(&self) -> *const ();
+}
+
+/// The cases of one call.
+#[derive(Clone, Copy)]
+pub(crate) struct Cases<'a> {
+    all: &'a [&'a dyn Alternative],
+    /// Whether any is a transaction, which must run to tell how it stands.
+    transact: bool,
+}
+
+impl<'a> Cases<'a> {
+    /// Cases of which none is a transaction.
+    pub(crate) fn plain(all: &'a [&'a dyn Alternative]) -> Self {
+        let transact = false;
+        Cases { all, transact }
+    }
+
+    /// Cases of which any may be a transaction.
+    pub(crate) fn with_transactions(all: &'a [&'a dyn Alternative]) -> Self {
+        let transact = true;
+        Cases { all, transact }
+    }
+
+    fn transactions(self) -> &'a [&'a dyn Alternative] {
+        match self.transact {
+            true => self.all,
+            false => &[],
+        }
+    }
+
+    fn prepare(self) {
+        self.transactions().iter().for_each(|case| case.prepare());
+    }
+
+    fn further(self) -> Vec<Rc<dyn Waited>> {
+        let places = self.transactions().iter();
+        places.flat_map(|case| case.further()).collect()
+    }
+
+    /// The call is over, though the cases may live on while a body runs.
+    pub(super) fn retire(self) {
+        self.transactions().iter().for_each(|case| case.retire());
+    }
 }
 
 /// Something with a queue to wait in.
@@ -104,24 +150,20 @@ pub enum Order {
 /// Claims one of the cases that are ready. Waits for nothing but a partner that is there and makes
 /// its message.
 #[inline(never)]
-pub(crate) fn try_first(
-    cases: &[&dyn Alternative],
-    order: Order,
-    wait: Wait,
-) -> Option<(usize, Claim)> {
+pub(crate) fn try_first(cases: Cases<'_>, order: Order, wait: Wait) -> Option<(usize, Claim)> {
     let patient = Deadline::new(Limit::Never);
     claim_ready(cases, order, park::is_allowed().then_some(&patient), wait)
 }
 
 /// Tells one of the cases that are ready.
-pub(crate) fn try_ready(cases: &[&dyn Alternative], order: Order, wait: Wait) -> Option<usize> {
+pub(crate) fn try_ready(cases: Cases<'_>, order: Order, wait: Wait) -> Option<usize> {
     choose_ready(cases, order, false, wait)
 }
 
 /// Claims one of the cases, parking until one is ready; `None` when the deadline comes first.
 #[inline(always)]
 pub(crate) fn first_of(
-    cases: &[&dyn Alternative],
+    cases: Cases<'_>,
     order: Order,
     deadline: &Deadline,
     wait: Wait,
@@ -132,16 +174,16 @@ pub(crate) fn first_of(
             return Some(found);
         }
         let until = until(cases, deadline, wait);
-        let turn = Turn::new(cases.len(), order);
-        let further: Vec<_> = cases.iter().flat_map(|case| case.further()).collect();
+        let turn = Turn::new(cases.all.len(), order);
+        let further = cases.further();
         let filler = WaitQueue::new();
         let mut places = Places::new(&filler);
         let on = places.enlist(cases, turn, Interest::Take, &further);
         match park::park(on, until.0, wait) {
-            Woken::Ready { case, .. } if case as usize >= cases.len() => {}
+            Woken::Ready { case, .. } if case as usize >= cases.all.len() => {}
             Woken::Ready { case, token } => {
                 let case = turn.case(case);
-                if let Some(claim) = cases[case].accept(token) {
+                if let Some(claim) = cases.all[case].accept(token) {
                     return Some((case, claim));
                 }
             }
@@ -156,7 +198,7 @@ pub(crate) fn first_of(
 /// deadline comes first.
 #[inline(always)]
 pub(crate) fn first_ready(
-    cases: &[&dyn Alternative],
+    cases: Cases<'_>,
     order: Order,
     deadline: &Deadline,
     wait: Wait,
@@ -167,7 +209,7 @@ pub(crate) fn first_ready(
             return Some(case);
         }
         let until = until(cases, deadline, wait);
-        let turn = Turn::new(cases.len(), order);
+        let turn = Turn::new(cases.all.len(), order);
         let filler = WaitQueue::new();
         let mut places = Places::new(&filler);
         let on = places.enlist(cases, turn, Interest::Watch, &[]);
@@ -242,13 +284,13 @@ impl<'q> Places<'q> {
     #[inline(never)]
     fn enlist(
         &mut self,
-        cases: &[&'q dyn Alternative],
+        cases: Cases<'q>,
         turn: Turn,
         interest: Interest,
         further: &'q [Rc<dyn Waited>],
     ) -> &[(&'q WaitQueue, usize)] {
-        let places = turn.map(|case| cases[case].enlist(interest));
-        if cases.len() > FEW || !further.is_empty() {
+        let places = turn.map(|case| cases.all[case].enlist(interest));
+        if cases.all.len() > FEW || !further.is_empty() {
             self.many.extend(places);
             self.many.extend(further.iter().map(|it| it.place()));
             return &self.many;
@@ -256,7 +298,7 @@ impl<'q> Places<'q> {
         for (slot, place) in self.few.iter_mut().zip(places) {
             *slot = place;
         }
-        &self.few[..cases.len()]
+        &self.few[..cases.all.len()]
     }
 }
 
@@ -271,7 +313,7 @@ pub(crate) fn enter(wait: Wait) {
 /// The end of a park that begins now, and whether a timer's case will then be ready. Refuses where
 /// nobody may park, and raises what came during a park before this one.
 #[inline(never)]
-fn until(cases: &[&dyn Alternative], deadline: &Deadline, wait: Wait) -> (Option<u64>, bool) {
+fn until(cases: Cases<'_>, deadline: &Deadline, wait: Wait) -> (Option<u64>, bool) {
     if coroutine::attention() == coroutine::OUTSIDE {
         scheduler::outside(wait);
     }
@@ -279,7 +321,7 @@ fn until(cases: &[&dyn Alternative], deadline: &Deadline, wait: Wait) -> (Option
     let limit = deadline.get();
     park::ask(wait);
     kill::raise_if_pending(wait);
-    let due = cases.iter().filter_map(|case| case.due()).min();
+    let due = cases.all.iter().filter_map(|case| case.due()).min();
     let due = due.map(scheduler::deadline_at);
     match (due, limit) {
         (Some(due), Some(limit)) if limit < due => (Some(limit), false),
@@ -290,7 +332,7 @@ fn until(cases: &[&dyn Alternative], deadline: &Deadline, wait: Wait) -> (Option
 
 #[inline(never)]
 fn claim_ready(
-    cases: &[&dyn Alternative],
+    cases: Cases<'_>,
     order: Order,
     deadline: Option<&Deadline>,
     wait: Wait,
@@ -299,32 +341,27 @@ fn claim_ready(
     // transaction was overtaken, which has then given the others a turn.
     loop {
         let case = choose_ready(cases, order, deadline.is_some(), wait)?;
-        if let Some(claim) = cases[case].claim(deadline, wait) {
+        if let Some(claim) = cases.all[case].claim(deadline, wait) {
             return Some((case, claim));
         }
     }
 }
 
 /// One of the cases that are ready.
-fn choose_ready(
-    cases: &[&dyn Alternative],
-    order: Order,
-    patience: bool,
-    wait: Wait,
-) -> Option<usize> {
-    cases.iter().for_each(|case| case.prepare());
-    let is_ready = |case: &usize| cases[*case].is_ready(patience);
+fn choose_ready(cases: Cases<'_>, order: Order, patience: bool, wait: Wait) -> Option<usize> {
+    cases.prepare();
+    let is_ready = |case: &usize| cases.all[*case].is_ready(patience);
     if order == Order::Biased {
-        return (0..cases.len()).find(is_ready);
+        return (0..cases.all.len()).find(is_ready);
     }
-    if cases.len() > u64::BITS as usize {
-        let ready: Vec<usize> = (0..cases.len()).filter(is_ready).collect();
+    if cases.all.len() > u64::BITS as usize {
+        let ready: Vec<usize> = (0..cases.all.len()).filter(is_ready).collect();
         return match ready.len() {
             0 => None,
             among => Some(ready[scheduler::choose_case(among, wait)]),
         };
     }
-    let bits = (0..cases.len()).map(|case| u64::from(is_ready(&case)) << case);
+    let bits = (0..cases.all.len()).map(|case| u64::from(is_ready(&case)) << case);
     let mut ready = bits.fold(0, |ready, bit| ready | bit);
     if ready.count_ones() > 1 {
         for _ in 0..scheduler::choose_case(ready.count_ones() as usize, wait) {

@@ -1,7 +1,8 @@
 //! Running a transaction until it commits or aborts.
+use super::attempt::Attempt;
 use super::line::Places;
 use super::named::Tally;
-use super::transaction::{Attempt, Transaction};
+use super::transaction::Transaction;
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
 use super::{LastRetry, Stop};
@@ -230,7 +231,8 @@ impl Stay {
     pub(super) fn retry(&mut self, attempt: Attempt, at: Place) {
         self.begun = attempt.start();
         self.read = attempt.retry(&mut self.places);
-        let retried_at = LastRetry::take();
+        self.places.leave_the_others();
+        let retried_at = LastRetry::of(self.begun);
         if self.read.is_empty() {
             let place = match retried_at {
                 Some(place) => format!(" at {place}"),

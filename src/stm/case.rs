@@ -3,7 +3,8 @@
 //! To see whether it is ready it is run and undone; it is run again, and committed, when it has won.
 use super::Stop;
 use super::atomically::Stay;
-use super::transaction::{Attempt, Transaction};
+use super::attempt::Attempt;
+use super::transaction::Transaction;
 use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
 use crate::scheduler::park;
@@ -51,7 +52,7 @@ where
 {
     #[doc(hidden)]
     pub fn __case(&self) -> Handle<'_> {
-        Handle::new(self)
+        Handle::of_transaction(self)
     }
 
     #[doc(hidden)]
@@ -89,6 +90,11 @@ where
             drop(value);
         });
         self.could.set(could.is_some());
+    }
+
+    /// It stands in no line any more, and keeps nothing.
+    fn retire(&self) {
+        drop(self.stay.take());
     }
 
     fn is_ready(&self, patience: bool) -> bool {

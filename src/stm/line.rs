@@ -3,7 +3,7 @@
 //! A transaction that retries is undone, so it cannot stand in a line that is made of variables. This
 //! one is none: who retries because of it stands in it until its call has ended, or until a run of it
 //! retries for another reason.
-use super::transaction::Transaction;
+use super::transaction::{Transaction, write_moment};
 use super::variable::AnyVariable;
 use crate::scheduler;
 use std::cell::RefCell;
@@ -50,6 +50,8 @@ impl Line {
         let was_last = stands_at == calls.len();
         drop(calls);
         if !was_last && let Some(units) = self.units.upgrade() {
+            // Also for those who are on their way to park.
+            units.core.saved_at.set(write_moment());
             scheduler::wake_all(units.core.waiters(), 0);
         }
     }
@@ -61,6 +63,8 @@ pub(super) struct Places {
     /// Names the call, by the moment of its first run; 0 while it stands nowhere.
     call: u64,
     lines: Vec<Rc<Line>>,
+    /// Where it stood before its latest run.
+    former: Vec<Rc<Line>>,
 }
 
 impl Places {
@@ -72,23 +76,23 @@ impl Places {
         }
     }
 
-    /// A run has retried because of the last units of these lines: the call stands there, and
-    /// nowhere else.
-    pub(super) fn stand_in(&mut self, call: u64, lines: Vec<Rc<Line>>) {
-        if lines.is_empty() && self.lines.is_empty() {
-            return;
-        }
+    /// A run has retried because of the last units of these lines.
+    pub(super) fn join(&mut self, call: u64, lines: Vec<Rc<Line>>) {
         lines.iter().for_each(|line| line.join(call));
-        let before = std::mem::replace(&mut self.lines, lines);
-        for line in before {
+        self.call = call;
+        self.former = std::mem::replace(&mut self.lines, lines);
+    }
+
+    /// The run is over: the call stands nowhere else any more.
+    pub(super) fn leave_the_others(&mut self) {
+        for line in std::mem::take(&mut self.former) {
             if !self.lines.iter().any(|stays| Rc::ptr_eq(stays, &line)) {
-                line.leave(call);
+                line.leave(self.call);
             }
         }
-        self.call = match self.lines.is_empty() {
-            true => 0,
-            false => call,
-        };
+        if self.lines.is_empty() {
+            self.call = 0;
+        }
     }
 }
 
@@ -96,7 +100,7 @@ impl Places {
 impl Drop for Places {
     #[inline]
     fn drop(&mut self) {
-        for line in self.lines.drain(..) {
+        for line in self.lines.drain(..).chain(self.former.drain(..)) {
             line.leave(self.call);
         }
     }

@@ -48,7 +48,9 @@
 //! fn crosses<T: Send>() {}
 //! crosses::<maypole::stm::TVar<u8>>();
 //! ```
+mod arm;
 mod atomically;
+mod attempt;
 mod case;
 mod delay;
 mod deque;
@@ -88,6 +90,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
+use variable::Place;
 
 /// Why a transaction, or a part of one, does not go on.
 ///
@@ -262,15 +265,18 @@ pub fn abort<T, E>(error: E) -> Result<T, Stop<E>> {
 struct LastRetry;
 
 thread_local! {
-    static LAST_RETRY: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    /// The place, and when the transaction began that it was called in.
+    static LAST_RETRY: Cell<Option<(Place, u64)>> = const { Cell::new(None) };
 }
 
 impl LastRetry {
-    fn note(at: &'static Location<'static>) {
-        LAST_RETRY.set(Some(at));
+    fn note(at: Place) {
+        LAST_RETRY.set(Some((at, transaction::latest_start())));
     }
 
-    fn take() -> Option<&'static Location<'static>> {
-        LAST_RETRY.take()
+    /// Where that was in the transaction that began at this moment.
+    fn of(begun: u64) -> Option<Place> {
+        let (at, start) = LAST_RETRY.get()?;
+        (start == begun).then_some(at)
     }
 }

@@ -13,7 +13,8 @@
 //! themselves, with their items. A chain that goes is taken apart node by node, never by recursion.
 //!
 //! A reader that finds the hole waits for its own front and for the hole, and so is woken by a write
-//! at any end and by what is put back at its own. Reports show the front alone.
+//! at any end and by what is put back at its own. A writer that retries waits for `back`: what it then
+//! reads may depend on what others write before it. Reports show the front alone.
 use super::transaction::Transaction;
 use super::tvar::TVar;
 use super::variable::{More, PART, Place};
@@ -176,8 +177,8 @@ impl<T: 'static> TChan<T> {
     /// Another end, which has what is written from now on, to any end. `dupTChan` of GHC's stm
     /// package.
     ///
-    /// Parks: no. It is not unmade if the transaction is undone; what it would have read may then
-    /// be another's.
+    /// Parks: no. It is not unmade if the transaction is undone, but then of no use: what it reads
+    /// may never come.
     ///
     /// # Examples
     ///
@@ -198,7 +199,8 @@ impl<T: 'static> TChan<T> {
     /// Another end, which has what there is to be read at this one, and what is written from now
     /// on, to any end. `cloneTChan` of GHC's stm package.
     ///
-    /// Parks: no. It is not unmade if the transaction is undone.
+    /// Parks: no. It is not unmade if the transaction is undone, but then of no use: what it reads
+    /// may never come.
     ///
     /// # Examples
     ///

@@ -322,7 +322,7 @@ impl<T: 'static> TVar<T> {
         touch("TVar::get", at);
         // The clone is made by code of the user, which must not park while the value is borrowed.
         let _step = Step::begin("TVar::get", at);
-        self.0.catch_up();
+        self.0.catch_up(write_moment);
         self.0.slot.value.borrow().clone()
     }
 
@@ -349,7 +349,7 @@ impl<T: 'static> TVar<T> {
         if atomic::is_under_way() {
             atomic::refuse_nested("TVar::set", at);
         }
-        self.0.catch_up();
+        self.0.catch_up(write_moment);
         let Variable { core, slot } = &*self.0;
         let before = match slot.value.try_borrow_mut() {
             Ok(mut place) => std::mem::replace(&mut *place, value),

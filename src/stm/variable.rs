@@ -29,8 +29,11 @@ pub(super) struct Variable<S: ?Sized> {
 pub(super) struct Core {
     /// When a transaction found it in a state that it had not made.
     pub(super) read_at: Cell<u64>,
-    /// When a transaction kept what it found, so as to undo its own writes.
+    /// When a transaction kept what it found, so as to undo its own writes; and so, once that has
+    /// committed, when it was written last.
     pub(super) saved_at: Cell<u64>,
+    /// The same for the transaction before: it holds again when the present one is undone.
+    pub(super) saved_before: Cell<u64>,
     /// Transactions that have read it and retried.
     queue: WaitQueue,
     kind: &'static str,
@@ -70,6 +73,7 @@ impl Core {
         Core {
             read_at: Cell::new(0),
             saved_at: Cell::new(0),
+            saved_before: Cell::new(0),
             queue: WaitQueue::new(),
             kind,
             made_at,
@@ -130,14 +134,16 @@ impl More {
 }
 
 impl<S: Slot> Variable<S> {
-    /// Lets a variable come true whose moment has come. The clock stands still for whoever has seen
-    /// it in the present transaction, so this is asked at the first touch alone.
+    /// Lets a variable come true whose moment has come, as if it had been written to at `now`. The
+    /// clock stands still for whoever has seen it in the present transaction, so this is asked at the
+    /// first touch alone.
     #[inline(always)]
-    pub(super) fn catch_up(&self) {
+    pub(super) fn catch_up(&self, now: impl FnOnce() -> u64) {
         if let Some(more) = &self.core.more
             && more.take_moment()
         {
             self.slot.come_true();
+            self.core.saved_at.set(now());
         }
     }
 }

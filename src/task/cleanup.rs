@@ -1,7 +1,8 @@
 //! What destructors run that may fail, or be interrupted, in the middle.
 use crate::coroutine::{self, Extent};
+use crate::scheduler::atomic::Hidden;
 use crate::scheduler::kill::{self, Shield};
-use crate::scheduler::{self, Ban, atomic};
+use crate::scheduler::{self, Ban};
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,10 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[inline(never)]
 pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
     let in_hook = scheduler::in_panic_hook();
-    if std::thread::panicking() {
-        // With the count hidden, nothing would tell a park in here from one in the transaction.
-        atomic::undo();
-    }
+    let _hidden = Hidden::begin();
     let _extent = Extent::enter();
     let _shield = Shield::open();
     // A park in a destructor that runs while unwinding is allowed, also inside of `no_yield`; in
@@ -58,33 +56,49 @@ pub(crate) fn drop_in_turn<T>(values: impl IntoIterator<Item = T>) {
 /// Drops one value after another, all of them; then goes on with the first unwind.
 pub(crate) fn drop_all_in_turn<T>(values: impl IntoIterator<Item = T>) {
     let mut values = values.into_iter();
-    let mut failed = None;
-    let mut drop_some = || values.by_ref().for_each(drop);
-    while let Err(payload) = catch_unwind(AssertUnwindSafe(&mut drop_some)) {
-        keep_first(&mut failed, payload);
-    }
-    if let Some(payload) = failed {
-        resume_unwind(payload);
-    }
-}
-
-fn keep_first(first: &mut Option<Box<dyn Any + Send>>, payload: Box<dyn Any + Send>) {
-    match first {
-        None => *first = Some(payload),
-        // Its destructor may panic too.
-        Some(_) => std::mem::forget(payload),
-    }
+    let mut failure = Failure::default();
+    while failure.keep(|| values.by_ref().for_each(drop)) {}
+    failure.raise();
 }
 
 /// Runs all of them, one after another, whatever fails; then goes on with the first unwind.
 pub(crate) fn run_in_turn<'a>(calls: impl IntoIterator<Item = Box<dyn FnOnce() + 'a>>) {
-    let mut failed = None;
+    let mut failure = Failure::default();
     for call in calls {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-            keep_first(&mut failed, payload);
-        }
+        failure.keep(call);
     }
-    if let Some(payload) = failed {
-        resume_unwind(payload);
+    failure.raise();
+}
+
+/// The first unwind of several calls, of which each is to be made.
+#[derive(Default)]
+struct Failure {
+    first: Option<Box<dyn Any + Send>>,
+    /// A kill is told once: the rest is cleanup.
+    shield: Option<(Extent, Option<Shield>)>,
+}
+
+impl Failure {
+    /// Makes a call; true if it unwound.
+    fn keep(&mut self, call: impl FnOnce()) -> bool {
+        let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
+            return false;
+        };
+        match self.first {
+            None => self.first = Some(payload),
+            // Its destructor may panic too.
+            Some(_) => std::mem::forget(payload),
+        }
+        self.shield
+            .get_or_insert_with(|| (Extent::enter(), Shield::open()));
+        true
+    }
+
+    fn raise(self) {
+        let Failure { first, shield } = self;
+        drop(shield);
+        if let Some(payload) = first {
+            resume_unwind(payload);
+        }
     }
 }
