@@ -57,10 +57,12 @@ impl Line {
     }
 }
 
-/// Where a call of `atomically` stands in line from one run to the next.
+/// Where a call of `atomically` stands in line from one run to the next: nowhere, most of the time.
 #[derive(Default)]
-pub(super) struct Places {
-    /// Names the call, by the moment of its first run; 0 while it stands nowhere.
+pub(super) struct Places(Option<Box<Standing>>);
+
+struct Standing {
+    /// Names the call, by the moment of its first run.
     call: u64,
     lines: Vec<Rc<Line>>,
     /// Where it stood before its latest run.
@@ -71,34 +73,53 @@ impl Places {
     /// The call begins another run.
     #[inline]
     pub(super) fn resume(&self, tx: &Transaction) {
-        if self.call != 0 {
-            tx.resume(self.call);
+        if let Some(standing) = &self.0 {
+            tx.resume(standing.call);
         }
     }
 
     /// A run has retried because of the last units of these lines.
     pub(super) fn join(&mut self, call: u64, lines: Vec<Rc<Line>>) {
+        if lines.is_empty() && self.0.is_none() {
+            return;
+        }
         lines.iter().for_each(|line| line.join(call));
-        self.call = call;
-        self.former = std::mem::replace(&mut self.lines, lines);
+        let before = self
+            .0
+            .as_mut()
+            .map(|before| std::mem::take(&mut before.lines));
+        self.0 = Some(Box::new(Standing {
+            call,
+            lines,
+            former: before.unwrap_or_default(),
+        }));
     }
 
     /// The run is over: the call stands nowhere else any more.
+    #[inline]
     pub(super) fn leave_the_others(&mut self) {
+        if let Some(standing) = &mut self.0
+            && standing.leave_the_others()
+        {
+            self.0 = None;
+        }
+    }
+}
+
+impl Standing {
+    /// True if it stands nowhere.
+    fn leave_the_others(&mut self) -> bool {
         for line in std::mem::take(&mut self.former) {
             if !self.lines.iter().any(|stays| Rc::ptr_eq(stays, &line)) {
                 line.leave(self.call);
             }
         }
-        if self.lines.is_empty() {
-            self.call = 0;
-        }
+        self.lines.is_empty()
     }
 }
 
 /// The call has ended, in whatever way.
-impl Drop for Places {
-    #[inline]
+impl Drop for Standing {
     fn drop(&mut self) {
         for line in self.lines.drain(..).chain(self.former.drain(..)) {
             line.leave(self.call);

@@ -218,12 +218,18 @@ impl<T: 'static> TVar<T> {
             }
             Keep::Nothing if needs_drop::<T>() => tx.leave(slot.value.replace(value)),
             Keep::Nothing => drop(slot.value.replace(value)),
-            Keep::InArm(saved_at) => tx.undo_by(Box::new(Rewrite {
-                variable: self.0.clone(),
-                found: slot.value.replace(value),
-                saved_at,
-            })),
+            Keep::InArm(saved_at) => self.rewrite(tx, value, saved_at),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rewrite(&self, tx: &Transaction, value: T, saved_at: u64) {
+        tx.undo_by(Box::new(Rewrite {
+            variable: self.0.clone(),
+            found: self.0.slot.value.replace(value),
+            saved_at,
+        }));
     }
 
     /// Replaces the value by what `f` makes of it. Haskell's `modifyTVar'`.

@@ -24,14 +24,22 @@ pub(super) fn next_offer() -> usize {
 /// Makes everybody ready who waits for one of the variables.
 #[cold]
 #[inline(never)]
-pub(super) fn wake_all<'a>(written: impl Iterator<Item = &'a Rc<AnyVariable>>) {
+pub(super) fn wake_all<'a>(written: impl Iterator<Item = &'a Rc<AnyVariable>> + Clone) {
+    let awaited = written.filter(|variable| variable.core.was_awaited());
+    let mut queues = awaited.clone().map(|variable| variable.core.waiters());
+    match (queues.next(), queues.next()) {
+        (Some(only), None) => scheduler::wake_all(only, 0),
+        _ => wake_in_order(awaited),
+    }
+}
+
+/// The same where some may wait in several queues.
+#[inline(never)]
+fn wake_in_order<'a>(written: impl Iterator<Item = &'a Rc<AnyVariable>>) {
     let first = |queue: &'a WaitQueue| first_offer(queue).map(|offer| (offer, queue));
     let mut queues: Vec<(usize, &WaitQueue)> = written
         .filter_map(|variable| first(variable.core.waiters()))
         .collect();
-    if let [(_, queue)] = queues[..] {
-        return scheduler::wake_all(queue, 0);
-    }
     let order = |(at, (offer, _)): (usize, &(usize, &WaitQueue))| Reverse((*offer, at));
     let mut line: BinaryHeap<_> = queues.iter().enumerate().map(order).collect();
     while let Some(Reverse((offer, at))) = line.pop() {

@@ -12,6 +12,7 @@ fn main() {
     groups::select::groups(&mut criterion);
     groups::skynet::groups(&mut criterion);
     groups::lock::groups(&mut criterion);
+    groups::stm::groups(&mut criterion);
     groups::explore::groups(&mut criterion);
     criterion.final_summary();
 }

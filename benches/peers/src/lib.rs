@@ -13,13 +13,19 @@
 //! ```
 //!
 //! The unit is the nanosecond per operation: one yield, one spawn with its join, one item, one message,
-//! one lock; in `skynet` it is the whole tree, in `explore` one schedule. A workload does as many operations
-//! as it needs to be measurable, and starting a runtime is never timed. Contenders of a group are measured in
-//! one run; compare ratios, and only those above 1.3.
+//! one lock, one transaction, one wake-up; in `skynet` it is the whole tree, in `explore` one schedule. A
+//! workload does as many operations as it needs to be measurable, and starting a runtime is never timed.
+//! Contenders of a group are measured in one run; compare ratios, and only those above 1.3.
 //!
 //! `corosensei` is the bare coroutine: no scheduler, only resume and suspend on stacks made beforehand. Where
 //! it cannot do a group's work it stands for one of its round trips. `crossbeam` and `std_threads` are OS
 //! threads; `flume` is between tasks of tokio.
+//!
+//! In the groups `stm` one task moves an amount between two variables (`stm`) or reads one (`stm/read`), two
+//! wake each other by `retry` (`stm/retry`), or one puts messages into a queue and another takes them out,
+//! each in a transaction of its own (`stm/queue` without a bound, `stm/queue/128`). `stm` and its offspring
+//! `fast-stm` are between OS threads, `async-stm` between tasks of tokio. `std_threads` does the same without
+//! transactions: it holds two mutexes for a transfer, one for a read, and waits by a condition variable.
 //!
 //! What a peer lacks and what a machine cannot run (glommio and monoio need `io_uring`, may two mappings a
 //! task) says so in one line and is skipped.

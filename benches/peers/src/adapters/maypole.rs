@@ -7,9 +7,13 @@ use std::time::Duration;
 use maypole::JoinHandle;
 use maypole::channel::{self, Receiver, Sender, select};
 use maypole::explore::{Explorer, Switches};
+use maypole::stm::{TBQueue, TQueue, TVar, atomically, check};
 use maypole::sync::{Mutex, MutexGuard};
 
-use crate::peer::{Blocking, BlockingChannel, BlockingLock, BlockingSelect, Explored};
+use crate::peer::{
+    Blocking, BlockingChannel, BlockingLock, BlockingSelect, BlockingStm, BlockingStmQueue,
+    Explored,
+};
 
 /// maypole as it comes.
 pub struct Maypole;
@@ -123,7 +127,7 @@ impl Blocking for MaypoleChildFirst {
     }
 }
 
-/// Channel ends and locks as values that can be sent, which the other peers' are.
+/// Channel ends, locks and variables as values that can be sent, which the other peers' are.
 #[derive(Clone)]
 pub struct Local<T>(T);
 
@@ -209,6 +213,80 @@ impl BlockingLock for Lock {
     #[inline(always)]
     fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
         lock.0.lock()
+    }
+}
+
+pub struct Stm;
+
+impl BlockingStm for Stm {
+    const NAME: &'static str = Maypole::NAME;
+
+    type Tasks = Maypole;
+    type Variable = Local<TVar<i64>>;
+
+    fn variable(value: i64) -> Self::Variable {
+        Local(TVar::new(value))
+    }
+
+    #[inline(always)]
+    fn transfer(Local(from): &Self::Variable, Local(to): &Self::Variable, amount: i64) {
+        atomically(|transaction| {
+            let left = from.read(transaction);
+            let right = to.read(transaction);
+            from.write(transaction, left - amount);
+            to.write(transaction, right + amount);
+            Ok(())
+        });
+    }
+
+    #[inline(always)]
+    fn read(Local(variable): &Self::Variable) -> i64 {
+        atomically(|transaction| Ok(variable.read(transaction)))
+    }
+
+    #[inline(always)]
+    fn pass(Local(variable): &Self::Variable, awaited: i64, next: i64) {
+        atomically(|transaction| {
+            check(variable.read(transaction) == awaited)?;
+            variable.write(transaction, next);
+            Ok(())
+        });
+    }
+}
+
+#[derive(Clone)]
+pub enum Queue {
+    Bounded(TBQueue<u64>),
+    Unbounded(TQueue<u64>),
+}
+
+impl BlockingStmQueue for Stm {
+    type Queue = Local<Queue>;
+
+    fn queue(capacity: Option<usize>) -> Self::Queue {
+        Local(match capacity {
+            Some(capacity) => Queue::Bounded(TBQueue::new(capacity)),
+            None => Queue::Unbounded(TQueue::new()),
+        })
+    }
+
+    #[inline(always)]
+    fn put(Local(queue): &Self::Queue, message: u64) {
+        match queue {
+            Queue::Bounded(queue) => atomically(|transaction| queue.write(transaction, message)),
+            Queue::Unbounded(queue) => atomically(|transaction| {
+                queue.write(transaction, message);
+                Ok(())
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn take(Local(queue): &Self::Queue) -> u64 {
+        match queue {
+            Queue::Bounded(queue) => atomically(|transaction| queue.read(transaction)),
+            Queue::Unbounded(queue) => atomically(|transaction| queue.read(transaction)),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The peers, one file each, and who takes part in what.
 
+pub mod async_stm;
 pub mod corosensei;
 pub mod crossbeam;
+pub mod fast_stm;
 pub mod flume;
 pub mod genawaiter;
 pub mod generator;
@@ -15,11 +17,14 @@ pub mod monoio;
 pub mod shuttle;
 pub mod smol;
 pub mod std_threads;
+pub mod stm;
 pub mod tokio;
 
 use futures_lite::future;
 
-use crate::workload::{ChannelPeer, LockPeer, SelectPeer, Stackful, Stackless, TaskPeer};
+use crate::workload::{
+    ChannelPeer, LockPeer, SelectPeer, Stackful, Stackless, StmPeer, StmQueuePeer, TaskPeer,
+};
 
 /// All that have tasks, maypole first.
 pub fn task_peers() -> Vec<Box<dyn TaskPeer>> {
@@ -114,6 +119,25 @@ pub fn locks() -> Vec<Box<dyn LockPeer>> {
         #[cfg(target_os = "linux")]
         Stackless::<glommio::Lock>::lock(),
         Stackful::<std_threads::Lock>::lock(),
+    ]
+}
+
+/// All that have transactions, and the locks of those who have none.
+pub fn stms() -> Vec<Box<dyn StmPeer>> {
+    vec![
+        Stackful::<maypole::Stm>::stm(),
+        Stackful::<stm::Stm>::stm(),
+        Stackful::<fast_stm::FastStm>::stm(),
+        Stackless::<async_stm::AsyncStm>::stm(),
+        Stackful::<std_threads::Locks>::stm(),
+    ]
+}
+
+/// All whose transactions have queues.
+pub fn stm_queues() -> Vec<Box<dyn StmQueuePeer>> {
+    vec![
+        Stackful::<maypole::Stm>::stm_queue(),
+        Stackless::<async_stm::AsyncStm>::stm_queue(),
     ]
 }
 

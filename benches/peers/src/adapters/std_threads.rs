@@ -1,12 +1,12 @@
-//! OS threads with std's channels and lock.
+//! OS threads with std's channels, lock and condition variable.
 //!
 //! Pinned to one core with everything else, a switch is the system's.
 
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::peer::{Blocking, BlockingChannel, BlockingLock};
+use crate::peer::{Blocking, BlockingChannel, BlockingLock, BlockingStm};
 
 /// Tasks that are OS threads.
 pub struct StdThreads;
@@ -113,5 +113,52 @@ impl BlockingLock for Lock {
 
     fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
         lock.lock().expect("no task of a workload panics")
+    }
+}
+
+/// What programs do that have no transactions: a lock for each variable, all that are needed held at once.
+///
+/// To be safe from deadlock it would have to take them in one order; here it does not.
+pub struct Locks;
+
+/// A value, and who waits for another one.
+pub struct Variable {
+    value: Mutex<i64>,
+    changed: Condvar,
+}
+
+impl BlockingStm for Locks {
+    const NAME: &'static str = StdThreads::NAME;
+
+    type Tasks = StdThreads;
+    type Variable = Arc<Variable>;
+
+    fn variable(value: i64) -> Self::Variable {
+        Arc::new(Variable {
+            value: Mutex::new(value),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn transfer(from: &Self::Variable, to: &Self::Variable, amount: i64) {
+        let mut left = from.value.lock().expect("no task of a workload panics");
+        let mut right = to.value.lock().expect("no task of a workload panics");
+        *left -= amount;
+        *right += amount;
+    }
+
+    fn read(variable: &Self::Variable) -> i64 {
+        *variable.value.lock().expect("no task of a workload panics")
+    }
+
+    fn pass(variable: &Self::Variable, awaited: i64, next: i64) {
+        let value = variable.value.lock().expect("no task of a workload panics");
+        let mut value = variable
+            .changed
+            .wait_while(value, |value| *value != awaited)
+            .expect("no task of a workload panics");
+        *value = next;
+        drop(value);
+        variable.changed.notify_one();
     }
 }

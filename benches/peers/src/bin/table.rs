@@ -12,7 +12,7 @@ use serde_json::Value;
 type Contenders = BTreeMap<String, f64>;
 
 /// The order of the tables; other groups follow by name.
-const GROUPS: [&str; 27] = [
+const GROUPS: [&str; 32] = [
     "switch/1",
     "switch/2",
     "switch/1k",
@@ -39,6 +39,11 @@ const GROUPS: [&str; 27] = [
     "skynet",
     "mutex",
     "mutex_handoff",
+    "stm",
+    "stm/read",
+    "stm/retry",
+    "stm/queue",
+    "stm/queue/128",
     "explore",
 ];
 
@@ -176,7 +181,13 @@ impl Group {
     /// The contender's name, and what it is if the name does not say so.
     fn label(&self, contender: &str) -> String {
         let what = match (contender, self.name.as_str()) {
+            ("std_threads", "stm") => "two mutexes",
+            ("std_threads", "stm/read") => "a mutex",
+            ("std_threads", "stm/retry") => "OS threads, a condition variable",
             ("crossbeam" | "std_threads", _) => "OS threads",
+            ("stm" | "fast-stm", "stm/retry") => "OS threads",
+            ("async-stm", "stm/queue") => "TChan",
+            ("async-stm", _) => "tasks of tokio",
             ("generator", group) if group.starts_with("switch") => "a bare coroutine",
             ("flume", _) => "tasks of tokio",
             ("smol", "rendezvous" | "commstime") => "flume's channel",

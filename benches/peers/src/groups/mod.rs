@@ -7,6 +7,7 @@ pub mod lock;
 pub mod select;
 pub mod skynet;
 pub mod spawn;
+pub mod stm;
 pub mod switch;
 pub mod timers;
 

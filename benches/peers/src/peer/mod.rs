@@ -3,9 +3,11 @@
 mod channel;
 mod explore;
 mod lock;
+mod stm;
 mod tasks;
 
 pub use channel::{AwaitingChannel, AwaitingSelect, BlockingChannel, BlockingSelect};
 pub use explore::Explored;
 pub use lock::{AwaitingLock, BlockingLock};
+pub use stm::{AwaitingStm, AwaitingStmQueue, BlockingStm, BlockingStmQueue};
 pub use tasks::{Awaiting, Blocking};
