@@ -33,7 +33,8 @@
 /// message, and if the receiver is killed meanwhile the `send` waits for the next one.
 ///
 /// Parks: until a case can go on; with a `default` only for a partner that is there and makes its
-/// message. A kill unwinds the task from here, and no case has happened.
+/// message. A kill unwinds the task from here, and no case has happened; unless what is killed is a
+/// destructor, or a hook, of a transaction that has committed.
 ///
 /// # Panics
 ///

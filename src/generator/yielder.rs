@@ -2,6 +2,7 @@
 use super::Generator;
 use super::core::{Mailbox, Order};
 use crate::coroutine::{self, Step, Suspender};
+use crate::scheduler::atomic;
 use std::fmt;
 use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
@@ -178,6 +179,14 @@ impl<Y, S> Yielder<Y, S> {
     #[inline(never)]
     fn refuse(&self, at: &Location<'_>) -> ! {
         let made = self.mailbox.site;
+        if self.suspender.is_current()
+            && let Some(begun_at) = atomic::begun_at()
+        {
+            panic!(
+                "maypole: a yield at {at}, of the generator made at {made}, would leave the \
+                 transaction begun at {begun_at}, which runs in one piece; finish it first"
+            );
+        }
         if self.suspender.is_current() {
             panic!(
                 "maypole: a yield at {at}, of the generator made at {made}, would leave a timeout, \

@@ -13,18 +13,8 @@ struct Stretch {
     at: &'static Location<'static>,
     /// Undoes what it did so far, and ends it.
     undo: fn(Cause),
-    unwinds: Unwinds,
-}
-
-/// Whether the unwind of a panic that is on its way leaves the stretch.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unwinds {
-    /// If there is one, it does.
-    IfAny,
-    /// It was on its way before the stretch began, in a destructor.
-    No,
-    /// It does, though its count is hidden at present.
-    Yes,
+    /// It unwinds, though the count of panics is hidden at present.
+    unwinds: bool,
 }
 
 /// Why a stretch that unwinds is undone before it is left.
@@ -38,20 +28,19 @@ pub(crate) enum Cause {
 
 thread_local! {
     static STRETCH: Cell<Option<Stretch>> = const { Cell::new(None) };
+    /// Stretches that were undone while frames of theirs still looked at a value.
+    static LOOKING: Cell<u32> = const { Cell::new(0) };
 }
 
 impl Stretch {
     fn unwinds(&self) -> bool {
-        match self.unwinds {
-            Unwinds::IfAny => std::thread::panicking(),
-            Unwinds::No => false,
-            Unwinds::Yes => true,
-        }
+        self.unwinds || std::thread::panicking()
     }
 }
 
 /// Begins one, called at `at`. On a stack that may be a generator's the caller keeps the extent
-/// until the end.
+/// until the end. A caller that may be in a destructor has hidden the count of panics, so that one
+/// that is seen from now on leaves the stretch.
 ///
 /// # Panics
 ///
@@ -61,10 +50,7 @@ pub(crate) fn begin(at: &'static Location<'static>, undo: fn(Cause)) -> Option<E
     if is_under_way() {
         refuse_nested("atomically", at);
     }
-    let unwinds = match std::thread::panicking() {
-        true => Unwinds::No,
-        false => Unwinds::IfAny,
-    };
+    let unwinds = false;
     STRETCH.set(Some(Stretch { at, undo, unwinds }));
     match coroutine::begin_atomic() {
         true => None,
@@ -126,19 +112,33 @@ pub(crate) fn make_way() -> bool {
             true
         }
         Some(_) => false,
+        None if LOOKING.get() > 0 => still_looking(),
         None => true,
     }
 }
 
+/// No borrow may live across a park: others would find the value in use.
+pub(crate) fn still_looking() -> ! {
+    panic!(
+        "maypole: a destructor parks inside of a Clone, a Debug or the closure of a variable's \
+         `with`, while that unwinds"
+    );
+}
+
+/// A stretch is undone, and a frame of it still looks at a value; or no more.
+pub(crate) fn count_looking(change: i32) {
+    LOOKING.set(LOOKING.get().saturating_add_signed(change));
+}
+
 /// The time in which the count of the panics that are on their way is hidden.
-pub(crate) struct Hidden(Option<Unwinds>);
+pub(crate) struct Hidden(Option<bool>);
 
 impl Hidden {
     /// Begins it, before the count is hidden.
     pub(crate) fn begin() -> Hidden {
         let stretch = STRETCH.get().filter(Stretch::unwinds);
         Hidden(stretch.map(|stretch| {
-            let unwinds = Unwinds::Yes;
+            let unwinds = true;
             STRETCH.set(Some(Stretch { unwinds, ..stretch }));
             stretch.unwinds
         }))
@@ -179,13 +179,18 @@ impl Step {
 impl Drop for Step {
     #[inline(always)]
     fn drop(&mut self) {
+        if !is_under_way() {
+            // It was left by `leave_step`.
+            count_looking(-1);
+        }
         end();
     }
 }
 
 fn leave_step(cause: Cause) {
     if cause == Cause::Park {
-        panic!("maypole: a destructor parks inside a Clone or a Debug that unwinds");
+        still_looking();
     }
+    count_looking(1);
     end();
 }

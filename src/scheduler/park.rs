@@ -252,7 +252,7 @@ fn ask_slowly(wait: Packed) {
         ));
         panic!("maypole: a park inside the panic hook");
     }
-    if coroutine::attention() & coroutine::ATOMIC != 0 && !atomic::make_way() {
+    if !atomic::make_way() {
         super::door::forbidden(wait);
     }
     if unwinding {

@@ -107,8 +107,10 @@ pub fn wait<'a, const N: usize>(cases: [Handle<'a>; N], order: Order) -> Operati
     let at = place(Location::caller());
     let found = first_of(choice.cases(), order, &Deadline::new(Limit::Never), at);
     let (index, claim) = found.expect("a select without a limit does not time out");
+    // First, or what was claimed is lost if a destructor unwinds.
+    let operation = Operation::new(cases[index], claim, index);
     drop(choice);
-    Operation::new(cases[index], claim, index)
+    operation
 }
 
 /// Waits for the first case for at most `timeout`.
@@ -129,8 +131,9 @@ pub fn wait_timeout<'a, const N: usize>(
         &Deadline::new(Limit::After(timeout)),
         at,
     )?;
+    let operation = Operation::new(cases[index], claim, index);
     drop(choice);
-    Some(Operation::new(cases[index], claim, index))
+    Some(operation)
 }
 
 /// Takes a case that is ready.
@@ -144,8 +147,9 @@ pub fn poll<'a, const N: usize>(cases: [Handle<'a>; N], order: Order) -> Option<
     // A loop around a `default` must not keep the others from their turns.
     enter(at);
     let (index, claim) = try_first(choice.cases(), order, at)?;
+    let operation = Operation::new(cases[index], claim, index);
     drop(choice);
-    Some(Operation::new(cases[index], claim, index))
+    Some(operation)
 }
 
 fn place(at: &'static Location<'static>) -> Wait {

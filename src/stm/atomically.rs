@@ -9,6 +9,7 @@ use super::{LastRetry, Stop};
 use crate::scheduler::wait::{Packed, Wait, WaitQueue, What};
 use crate::scheduler::{deadline_at, park};
 use crate::select::{Case, complete, enter};
+use crate::task::apart;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
@@ -31,8 +32,8 @@ use std::time::Instant;
 /// # Panics
 ///
 /// When `f` panics: nothing was written. When `f` parks, yields, or begins another transaction, with
-/// both places. When it retries and has read no variable; outside of [`run`](crate::run) when it
-/// retries at all.
+/// both places. When it retries and has read no variable, not even one that it wrote itself; outside
+/// of [`run`](crate::run) when it retries at all.
 ///
 /// # Examples
 ///
@@ -108,8 +109,34 @@ pub(super) fn run<T, E>(
         what: What::Atomically,
         at,
     };
+    if std::thread::panicking() {
+        return in_a_destructor(f, tally, wait);
+    }
     enter(wait);
-    let mut f = f;
+    perform(f, tally, wait)
+}
+
+/// The same while a panic unwinds, which must not be taken for one of the transaction's own.
+#[cold]
+#[inline(never)]
+fn in_a_destructor<T, E>(
+    f: impl FnMut(&Transaction) -> Result<T, Stop<E>>,
+    tally: Option<&Tally>,
+    wait: Wait,
+) -> Result<T, E> {
+    apart(|| {
+        enter(wait);
+        perform(f, tally, wait)
+    })
+}
+
+#[inline(always)]
+fn perform<T, E>(
+    mut f: impl FnMut(&Transaction) -> Result<T, Stop<E>>,
+    tally: Option<&Tally>,
+    wait: Wait,
+) -> Result<T, E> {
+    let at = wait.at;
     let stay = match run_once(&mut f, tally, Attempt::begin(at), at, Stay::default) {
         Ok(ended) => return ended,
         Err(stay) => stay,

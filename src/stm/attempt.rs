@@ -10,7 +10,10 @@ use std::any::Any;
 use std::rc::Rc;
 
 /// One run of a transaction's closure: undone unless it is committed.
-pub(super) struct Attempt(Lent<Transaction>);
+pub(super) struct Attempt {
+    tx: Lent<Transaction>,
+    start: u64,
+}
 
 impl Attempt {
     /// Begins one, called at `at`.
@@ -26,18 +29,18 @@ impl Attempt {
         let now = tx.tick();
         tx.start.set(now);
         tx.level.set(now);
-        Attempt(tx)
+        Attempt { tx, start: now }
     }
 
     #[inline(always)]
     pub(super) fn tx(&self) -> &Transaction {
-        &self.0
+        &self.tx
     }
 
     /// Lets the others see what was written, and wakes those who wait for it; then tells of it.
     #[inline(always)]
     pub(super) fn commit(self, tell: impl FnOnce()) {
-        let tx = &*self.0;
+        let tx = &*self.tx;
         if tx.is_over() {
             tx.refuse();
         }
@@ -52,13 +55,13 @@ impl Attempt {
 
     /// When it began.
     pub(super) fn start(&self) -> u64 {
-        self.0.start.get()
+        self.start
     }
 
     /// Undoes what was written, and tells what was read. The call takes its places in line.
     #[inline(never)]
     pub(super) fn retry(self, places: &mut Places) -> Vec<Rc<AnyVariable>> {
-        let tx = &*self.0;
+        let tx = &*self.tx;
         if tx.is_over() {
             tx.refuse();
         }
@@ -85,7 +88,7 @@ impl Attempt {
 
     /// The transaction whose list this was goes on: the next one may use it again.
     pub(super) fn give_back(mut list: Vec<Rc<AnyVariable>>) {
-        list.clear();
+        drop_all_in_turn(list.drain(..));
         let tx = Home::lend(&OURS);
         if tx.touched.borrow().capacity() == 0 {
             tx.touched.replace(list);
@@ -98,8 +101,13 @@ impl Drop for Attempt {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
-        let tx = &*self.0;
+        let tx = &*self.tx;
         if tx.is_over() {
+            let mut looking = tx.looking.borrow_mut();
+            if let Some(at) = looking.iter().position(|start| *start == self.start) {
+                looking.remove(at);
+                atomic::count_looking(-1);
+            }
             return;
         }
         tx.undo();
@@ -208,16 +216,19 @@ fn undo_ours(cause: Cause) {
     let tx = Home::lend(&OURS);
     tx.undone.set(atomic::begun_at());
     let start = tx.start.get();
-    let may_stay = |variable: &Rc<AnyVariable>| {
-        let is_written = variable.core.saved_at.get() >= start;
-        variable.slot.is_free() || cause == Cause::Nesting && !is_written
-    };
-    if !tx.touched.borrow().iter().all(may_stay) {
-        panic!(
-            "maypole: a destructor parks inside the closure of a variable's `with`, while the \
-             transaction unwinds: what it wrote cannot be undone in time"
-        );
+    let is_looked_at = |variable: &&Rc<AnyVariable>| !variable.slot.is_free();
+    let touched = tx.touched.borrow();
+    let mut looked_at = touched.iter().filter(is_looked_at).peekable();
+    if looked_at.peek().is_some() {
+        let mut written = looked_at.filter(|variable| variable.core.saved_at.get() >= start);
+        if cause == Cause::Park || written.next().is_some() {
+            drop(touched);
+            atomic::still_looking();
+        }
+        atomic::count_looking(1);
+        tx.looking.borrow_mut().push(start);
     }
+    drop(touched);
     tx.undo();
     tx.close();
     apart_quietly(|| tx.clear(Ending::Undone));

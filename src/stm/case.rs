@@ -10,6 +10,7 @@ use super::wake::next_offer;
 use crate::scheduler::park;
 use crate::scheduler::wait::{Wait, WaitQueue};
 use crate::select::{Alternative, Claim, Deadline, Handle, Interest, Operation, Waited};
+use crate::task::apart;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
@@ -65,6 +66,14 @@ where
 
     /// One run, ended by `end` if it could commit.
     fn run<R>(&self, end: impl FnOnce(Attempt, T) -> R) -> Option<R> {
+        match std::thread::panicking() {
+            // Not to be taken for a panic of the transaction's own.
+            true => apart(|| self.run_once(end)),
+            false => self.run_once(end),
+        }
+    }
+
+    fn run_once<R>(&self, end: impl FnOnce(Attempt, T) -> R) -> Option<R> {
         let attempt = self.stay.borrow().begin(self.at);
         let ended = (self.f.borrow_mut())(attempt.tx());
         match ended {

@@ -6,6 +6,7 @@ use crate::task::drop_all_in_turn;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::needs_drop;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// Any number of items, in their order. A clone is another handle.
@@ -25,6 +26,25 @@ enum Done<T> {
     PushedFront,
     TookFront(T),
     TookAll(VecDeque<T>),
+}
+
+impl<T> Done<T> {
+    fn into_items(self) -> VecDeque<T> {
+        match self {
+            Done::PushedBack | Done::PushedFront => VecDeque::new(),
+            Done::TookFront(taken) => VecDeque::from([taken]),
+            Done::TookAll(taken) => taken,
+        }
+    }
+}
+
+/// Operations whose items are in nobody's hands; these are dropped one by one.
+struct LeftOver<T>(Vec<Done<T>>);
+
+impl<T> Drop for LeftOver<T> {
+    fn drop(&mut self) {
+        drop_all_in_turn(self.0.drain(..).flat_map(Done::into_items));
+    }
 }
 
 impl<T: 'static> Deque<T> {
@@ -55,6 +75,7 @@ impl<T: 'static> Deque<T> {
     }
 
     #[inline]
+    #[track_caller]
     pub(super) fn push_back(&self, tx: &Transaction, value: T) {
         self.keep(tx);
         self.0.slot.items.borrow_mut().push_back(value);
@@ -62,6 +83,7 @@ impl<T: 'static> Deque<T> {
     }
 
     #[inline]
+    #[track_caller]
     pub(super) fn push_front(&self, tx: &Transaction, value: T) {
         self.keep(tx);
         self.0.slot.items.borrow_mut().push_front(value);
@@ -78,6 +100,7 @@ impl<T: 'static> Deque<T> {
     }
 
     #[inline]
+    #[track_caller]
     pub(super) fn pop_front(&self, tx: &Transaction) -> Option<T>
     where
         T: Clone,
@@ -90,12 +113,21 @@ impl<T: 'static> Deque<T> {
         Some(front)
     }
 
+    #[track_caller]
     pub(super) fn take_all(&self, tx: &Transaction) -> Vec<T>
     where
         T: Clone,
     {
         tx.reads_part(&self.0);
-        let all: Vec<T> = self.0.slot.items.borrow().iter().cloned().collect();
+        let mut all = Vec::with_capacity(self.0.slot.items.borrow().len());
+        // Looked at one by one: if a clone panics, nothing is borrowed any more when those before it
+        // are dropped.
+        for at in 0..all.capacity() {
+            let Some(item) = self.0.slot.items.borrow().get(at).cloned() else {
+                break;
+            };
+            all.push(item);
+        }
         if !all.is_empty() {
             self.keep(tx);
             let taken = self.0.slot.items.take();
@@ -106,10 +138,11 @@ impl<T: 'static> Deque<T> {
 
     /// Prepares for a change that can be undone.
     #[inline]
+    #[track_caller]
     fn keep(&self, tx: &Transaction) {
         let Variable { core, slot } = &*self.0;
         if !slot.is_free() {
-            core.refuse_write();
+            core.refuse_write(Location::caller());
         }
         match tx.writes(&self.0) {
             Keep::Nothing => {}
@@ -117,7 +150,7 @@ impl<T: 'static> Deque<T> {
                 // Left there by a transaction whose destructors are running at present, or by an
                 // arm that was undone.
                 if !slot.done.borrow().is_empty() {
-                    tx.leave(slot.done.take());
+                    tx.leave(LeftOver(slot.done.take()));
                 }
             }
             Keep::InArm(saved_at) => tx.undo_by(Box::new(Mark {
@@ -166,7 +199,7 @@ impl<T: 'static> Slot for Items<T> {
             return self.done.borrow_mut().clear();
         }
         let mut done = self.done.take();
-        drop_all_in_turn(done.drain(..));
+        drop_all_in_turn(done.drain(..).flat_map(Done::into_items));
         // Its memory is used again, unless a destructor has begun another transaction.
         if self.done.borrow().capacity() == 0 {
             self.done.replace(done);
@@ -186,7 +219,7 @@ impl<T: 'static> Slot for Items<T> {
     }
 }
 
-/// Items are dropped one by one, and no more after a first that panics.
+/// Items are dropped one by one, all of them.
 impl<T> Drop for Items<T> {
     fn drop(&mut self) {
         if needs_drop::<T>() {
@@ -207,7 +240,7 @@ impl<T: 'static> Again for Mark<T> {
         let displaced = self.variable.slot.undo_to(self.done);
         self.variable.core.saved_at.set(self.saved_at);
         if !displaced.is_empty() {
-            tx.leave(displaced);
+            tx.leave(LeftOver(displaced));
         }
     }
 }

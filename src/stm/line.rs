@@ -25,19 +25,11 @@ impl Line {
         }
     }
 
-    /// How many have come before the call.
-    pub(super) fn ahead_of(&self, call: u64) -> usize {
+    /// Whether there is one of so many units for the call: fewer have come before it.
+    pub(super) fn is_turn_of(&self, call: u64, units: i64) -> bool {
+        let units = usize::try_from(units).unwrap_or(0);
         let calls = self.calls.borrow();
-        let stands_at = calls.iter().position(|stands| *stands == call);
-        stands_at.unwrap_or(calls.len())
-    }
-
-    /// The call comes, unless it is there.
-    fn join(&self, call: u64) {
-        let mut calls = self.calls.borrow_mut();
-        if !calls.contains(&call) {
-            calls.push(call);
-        }
+        calls.len() < units || calls.iter().take(units).any(|stands| *stands == call)
     }
 
     /// The call goes; those behind it look again whether it is their turn.
@@ -83,15 +75,26 @@ impl Places {
         if lines.is_empty() && self.0.is_none() {
             return;
         }
-        lines.iter().for_each(|line| line.join(call));
         let before = self
             .0
             .as_mut()
             .map(|before| std::mem::take(&mut before.lines));
+        let former = before.unwrap_or_default();
+        let mut stands_in: Vec<Rc<Line>> = Vec::with_capacity(lines.len());
+        for line in lines {
+            let is_it = |other: &Rc<Line>| Rc::ptr_eq(other, &line);
+            if stands_in.iter().any(is_it) {
+                continue;
+            }
+            if !former.iter().any(is_it) {
+                line.calls.borrow_mut().push(call);
+            }
+            stands_in.push(line);
+        }
         self.0 = Some(Box::new(Standing {
             call,
-            lines,
-            former: before.unwrap_or_default(),
+            lines: stands_in,
+            former,
         }));
     }
 

@@ -16,11 +16,13 @@
 use super::line::Line;
 use super::variable::{AnyVariable, Core, Place, Slot, Variable};
 use crate::coroutine::{Extent, Home};
+use crate::scheduler;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::needs_drop;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// The moment of a transaction that is over: nothing is ever read or saved so late.
 pub(super) const OVER: u64 = u64::MAX;
@@ -106,6 +108,10 @@ pub struct Transaction {
     pub(super) call: Cell<u64>,
     /// Where it runs, if that may be the stack of a generator.
     pub(super) extent: Cell<Option<Extent>>,
+    /// When those began that were undone while a frame of theirs looked at a value.
+    pub(super) looking: RefCell<Vec<u64>>,
+    /// What time it is for it, if it has asked, and when it began.
+    pub(super) now: Cell<Option<(u64, Instant)>>,
     /// Where the latest began that was undone before its end.
     pub(super) undone: Cell<Option<Place>>,
 }
@@ -139,6 +145,8 @@ impl Transaction {
             lines: RefCell::new(Vec::new()),
             call: Cell::new(0),
             extent: Cell::new(None),
+            looking: RefCell::new(Vec::new()),
+            now: Cell::new(None),
             undone: Cell::new(None),
         }
     }
@@ -149,6 +157,18 @@ impl Transaction {
         let now = self.clock.get() + 1;
         self.clock.set(now);
         now
+    }
+
+    /// The time, which stands still for a transaction.
+    fn now(&self) -> Instant {
+        match self.now.get() {
+            Some((start, now)) if start == self.start.get() => now,
+            _ => {
+                let now = scheduler::now();
+                self.now.set(Some((self.start.get(), now)));
+                now
+            }
+        }
     }
 
     #[inline(always)]
@@ -194,7 +214,7 @@ impl Transaction {
         if needs_drop::<S>() {
             self.owes_clearing();
         }
-        variable.catch_up(|| self.start.get() - 1);
+        variable.catch_up(|| self.now(), || self.start.get() - 1);
         let variable: Rc<AnyVariable> = variable.clone();
         self.touched.borrow_mut().push(variable);
     }

@@ -81,8 +81,7 @@ impl TSem {
     #[track_caller]
     pub fn wait<E>(&self, tx: &Transaction) -> Result<(), Stop<E>> {
         let units = self.units.read(tx);
-        let ahead = self.line.ahead_of(tx.call());
-        if i128::from(units) > ahead as i128 {
+        if self.line.is_turn_of(tx.call(), units) {
             self.units.write(tx, units - 1);
             return Ok(());
         }
@@ -108,6 +107,7 @@ impl TSem {
     ///     permits.wait(tx)
     /// });
     /// ```
+    #[track_caller]
     pub fn signal(&self, tx: &Transaction) {
         self.signal_n(tx, 1);
     }
@@ -128,6 +128,7 @@ impl TSem {
     /// atomically(|tx| Ok(permits.signal_n(tx, 3)));
     /// assert_eq!(atomically(|tx| Ok(permits.units(tx))), 3);
     /// ```
+    #[track_caller]
     pub fn signal_n(&self, tx: &Transaction, count: u64) {
         let units = self.units.read(tx);
         let units = units.checked_add_unsigned(count);

@@ -1,9 +1,9 @@
 //! `TVar`: one variable that transactions read and write.
 use super::transaction::{Again, Keep, Transaction, sweep_at_the_end, write_moment};
 use super::variable::{AnyVariable, Core, More, Place, Slot, Variable};
-use crate::scheduler;
 use crate::scheduler::atomic::{self, Step};
 use crate::scheduler::park::touch;
+use crate::scheduler::{self, Ban};
 use std::any::{Any, type_name};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -203,10 +203,11 @@ impl<T: 'static> TVar<T> {
     /// assert_eq!(state.get(), "shut");
     /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn write(&self, tx: &Transaction, value: T) {
         let Variable { core, slot } = &*self.0;
         if slot.value.try_borrow_mut().is_err() {
-            core.refuse_write();
+            core.refuse_write(Location::caller());
         }
         match tx.writes(&self.0) {
             Keep::Beside => {
@@ -249,6 +250,7 @@ impl<T: 'static> TVar<T> {
     /// assert_eq!(count.get(), 2);
     /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn update(&self, tx: &Transaction, f: impl FnOnce(&T) -> T) {
         let value = self.with(tx, f);
         self.write(tx, value);
@@ -270,6 +272,7 @@ impl<T: 'static> TVar<T> {
     /// assert_eq!(atomically(|tx| Ok(shift.swap(tx, "Grace"))), "Ada");
     /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn swap(&self, tx: &Transaction, value: T) -> T
     where
         T: Clone,
@@ -297,6 +300,7 @@ impl<T: 'static> TVar<T> {
     /// assert_eq!((ticket, next.get()), (7, 8));
     /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn state<R>(&self, tx: &Transaction, f: impl FnOnce(&T) -> (R, T)) -> R {
         let (result, value) = self.with(tx, f);
         self.write(tx, value);
@@ -328,7 +332,7 @@ impl<T: 'static> TVar<T> {
         touch("TVar::get", at);
         // The clone is made by code of the user, which must not park while the value is borrowed.
         let _step = Step::begin("TVar::get", at);
-        self.0.catch_up(write_moment);
+        self.0.catch_up(scheduler::now, write_moment);
         self.0.slot.value.borrow().clone()
     }
 
@@ -355,11 +359,11 @@ impl<T: 'static> TVar<T> {
         if atomic::is_under_way() {
             atomic::refuse_nested("TVar::set", at);
         }
-        self.0.catch_up(write_moment);
+        self.0.catch_up(scheduler::now, write_moment);
         let Variable { core, slot } = &*self.0;
         let before = match slot.value.try_borrow_mut() {
             Ok(mut place) => std::mem::replace(&mut *place, value),
-            Err(_) => core.refuse_write(),
+            Err(_) => core.refuse_write(at),
         };
         core.saved_at.set(write_moment());
         scheduler::wake_all(core.waiters(), 0);
@@ -502,8 +506,7 @@ impl<T: 'static> From<T> for TVar<T> {
 impl<T: fmt::Debug + 'static> fmt::Debug for TVar<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What the value does in its `Debug` may not park, while it is borrowed.
-        let made_at = self.0.core.made_at();
-        let _step = (!atomic::is_under_way()).then(|| Step::begin("Debug of a TVar", made_at));
+        let _ban = Ban::begin(true);
         let mut shown = f.debug_struct("TVar");
         match self.0.slot.value.try_borrow() {
             Ok(value) => shown.field("value", &*value),

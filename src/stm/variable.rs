@@ -4,7 +4,6 @@
 //! undo log is in the variables themselves, and the log of a transaction is no more than a list of
 //! those it has touched. Moments, counted by one clock for all transactions of an OS thread, tell
 //! whether a variable was read or saved in the present one.
-use crate::scheduler;
 use crate::scheduler::object::{Content, Describe, Object, ObjectView};
 use crate::scheduler::wait::WaitQueue;
 use std::cell::{Cell, OnceCell};
@@ -100,20 +99,16 @@ impl Core {
 
     #[cold]
     #[inline(never)]
-    pub(super) fn refuse_write(&self) -> ! {
+    pub(super) fn refuse_write(&self, at: Place) -> ! {
         let name = match self.name() {
             Some(name) => format!(" '{name}'"),
             None => String::new(),
         };
         panic!(
-            "maypole: a write to the {}{name} made at {} while its content is being read: inside \
-             the closure of its own `with` or `update`, or its own Clone",
+            "maypole: a write at {at} to the {}{name} made at {} while its content is being read: \
+             inside the closure of its own `with` or `update`, or its own Clone",
             self.kind, self.made_at
         );
-    }
-
-    pub(super) fn made_at(&self) -> Place {
-        self.made_at
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -124,8 +119,8 @@ impl Core {
 impl More {
     /// Whether its moment has come; tells it once.
     #[inline(never)]
-    fn take_moment(&self) -> bool {
-        let has_come = self.due.get().is_some_and(|due| due <= scheduler::now());
+    fn take_moment(&self, now: impl FnOnce() -> Instant) -> bool {
+        let has_come = self.due.get().is_some_and(|due| due <= now());
         if has_come {
             self.due.set(None);
         }
@@ -134,16 +129,16 @@ impl More {
 }
 
 impl<S: Slot> Variable<S> {
-    /// Lets a variable come true whose moment has come, as if it had been written to at `now`. The
+    /// Lets a variable come true whose time has come, as if it had been written to at `moment`. The
     /// clock stands still for whoever has seen it in the present transaction, so this is asked at the
     /// first touch alone.
     #[inline(always)]
-    pub(super) fn catch_up(&self, now: impl FnOnce() -> u64) {
+    pub(super) fn catch_up(&self, now: impl FnOnce() -> Instant, moment: impl FnOnce() -> u64) {
         if let Some(more) = &self.core.more
-            && more.take_moment()
+            && more.take_moment(now)
         {
             self.slot.come_true();
-            self.core.saved_at.set(now());
+            self.core.saved_at.set(moment());
         }
     }
 }
