@@ -136,9 +136,8 @@ impl Drop for Arm<'_> {
                 Undo::Again(again) => again.undo(tx),
             }
         }
+        // Each by itself: what they hold may panic when it is dropped.
         let hooks = tx.hooks.borrow_mut().split_off(self.hooks);
-        if !hooks.is_empty() {
-            tx.leave(hooks);
-        }
+        hooks.into_iter().for_each(|hook| tx.leave(hook));
     }
 }

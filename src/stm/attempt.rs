@@ -190,7 +190,11 @@ impl Transaction {
     fn clear(&self, ending: Ending) {
         self.owes.set(Owes::Nothing);
         self.extent.take();
-        self.call.set(0);
+        let (call, places) = (self.call.replace(0), self.places.take());
+        if ending == Ending::Committed {
+            // Before destructors and hooks, which may wait for those behind.
+            places.iter().for_each(|line| line.leave(call));
+        }
         drop(self.lines.take());
         let touched = self.touched.take();
         let (arms, values, mut hooks) =

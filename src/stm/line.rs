@@ -2,17 +2,18 @@
 //!
 //! A transaction that retries is undone, so it cannot stand in a line that is made of variables. This
 //! one is none: who retries because of it stands in it until its call has ended, or until a run of it
-//! retries for another reason.
+//! retries for another reason. Should it come back, it has its old place.
 use super::transaction::{Transaction, write_moment};
 use super::variable::AnyVariable;
 use crate::scheduler;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};
 
 /// Those who wait for units of one thing.
 pub(super) struct Line {
-    /// Names of their calls, see [`Place::call`].
-    calls: RefCell<Vec<u64>>,
+    /// Names of their calls, see [`Places::call`]: the least has come first.
+    calls: RefCell<BTreeSet<u64>>,
     /// Where they are parked.
     units: Weak<AnyVariable>,
 }
@@ -25,21 +26,24 @@ impl Line {
         }
     }
 
-    /// Whether there is one of so many units for the call: fewer have come before it.
-    pub(super) fn is_turn_of(&self, call: u64, units: i64) -> bool {
-        let units = usize::try_from(units).unwrap_or(0);
+    /// Whether nobody stands here who has come before the call.
+    pub(super) fn is_first(&self, call: u64) -> bool {
         let calls = self.calls.borrow();
-        calls.len() < units || calls.iter().take(units).any(|stands| *stands == call)
+        calls.first().is_none_or(|first| *first >= call)
+    }
+
+    /// The call comes, unless it is there.
+    fn join(&self, call: u64) {
+        self.calls.borrow_mut().insert(call);
     }
 
     /// The call goes; those behind it look again whether it is their turn.
-    fn leave(&self, call: u64) {
+    pub(super) fn leave(&self, call: u64) {
         let mut calls = self.calls.borrow_mut();
-        let Some(stands_at) = calls.iter().position(|stands| *stands == call) else {
+        if !calls.remove(&call) {
             return;
-        };
-        calls.remove(stands_at);
-        let was_last = stands_at == calls.len();
+        }
+        let was_last = calls.last().is_none_or(|last| *last < call);
         drop(calls);
         if !was_last && let Some(units) = self.units.upgrade() {
             // Also for those who are on their way to park.
@@ -54,7 +58,9 @@ impl Line {
 pub(super) struct Places(Option<Box<Standing>>);
 
 struct Standing {
-    /// Names the call, by the moment of its first run.
+    /// Names the call, by the moment of the run in which it first stood in a line. It keeps its name
+    /// also while it stands nowhere: if one that has given its place up came back as the last, two
+    /// of them could pass the first place to each other for ever.
     call: u64,
     lines: Vec<Rc<Line>>,
     /// Where it stood before its latest run.
@@ -66,7 +72,7 @@ impl Places {
     #[inline]
     pub(super) fn resume(&self, tx: &Transaction) {
         if let Some(standing) = &self.0 {
-            tx.resume(standing.call);
+            tx.resume(standing.call, &standing.lines);
         }
     }
 
@@ -75,49 +81,34 @@ impl Places {
         if lines.is_empty() && self.0.is_none() {
             return;
         }
+        lines.iter().for_each(|line| line.join(call));
         let before = self
             .0
             .as_mut()
             .map(|before| std::mem::take(&mut before.lines));
-        let former = before.unwrap_or_default();
-        let mut stands_in: Vec<Rc<Line>> = Vec::with_capacity(lines.len());
-        for line in lines {
-            let is_it = |other: &Rc<Line>| Rc::ptr_eq(other, &line);
-            if stands_in.iter().any(is_it) {
-                continue;
-            }
-            if !former.iter().any(is_it) {
-                line.calls.borrow_mut().push(call);
-            }
-            stands_in.push(line);
-        }
         self.0 = Some(Box::new(Standing {
             call,
-            lines: stands_in,
-            former,
+            lines,
+            former: before.unwrap_or_default(),
         }));
     }
 
     /// The run is over: the call stands nowhere else any more.
     #[inline]
     pub(super) fn leave_the_others(&mut self) {
-        if let Some(standing) = &mut self.0
-            && standing.leave_the_others()
-        {
-            self.0 = None;
+        if let Some(standing) = &mut self.0 {
+            standing.leave_the_others();
         }
     }
 }
 
 impl Standing {
-    /// True if it stands nowhere.
-    fn leave_the_others(&mut self) -> bool {
+    fn leave_the_others(&mut self) {
         for line in std::mem::take(&mut self.former) {
             if !self.lines.iter().any(|stays| Rc::ptr_eq(stays, &line)) {
                 line.leave(self.call);
             }
         }
-        self.lines.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `TBQueue`: a bounded queue for transactions.
 use super::deque::Deque;
-use super::{Stop, Transaction, check, retry};
+use super::{Stop, Transaction, retry};
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
@@ -72,7 +72,10 @@ impl<T: 'static> TBQueue<T> {
     #[inline]
     #[track_caller]
     pub fn write<E>(&self, tx: &Transaction, value: T) -> Result<(), Stop<E>> {
-        check(!self.is_full(tx))?;
+        if self.is_full(tx) {
+            tx.leave(value);
+            return retry();
+        }
         self.0.push_back(tx, value);
         Ok(())
     }
@@ -222,7 +225,10 @@ impl<T: 'static> TBQueue<T> {
     /// ```
     #[track_caller]
     pub fn unget<E>(&self, tx: &Transaction, value: T) -> Result<(), Stop<E>> {
-        check(!self.is_full(tx))?;
+        if self.is_full(tx) {
+            tx.leave(value);
+            return retry();
+        }
         self.0.push_front(tx, value);
         Ok(())
     }

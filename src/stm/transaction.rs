@@ -106,6 +106,8 @@ pub struct Transaction {
     pub(super) lines: RefCell<Vec<Rc<Line>>>,
     /// The name of its call, if that has stood in line before; else 0.
     pub(super) call: Cell<u64>,
+    /// Where its call stands up to now.
+    pub(super) places: RefCell<Vec<Rc<Line>>>,
     /// Where it runs, if that may be the stack of a generator.
     pub(super) extent: Cell<Option<Extent>>,
     /// When those began that were undone while a frame of theirs looked at a value.
@@ -144,6 +146,7 @@ impl Transaction {
             left_over: RefCell::new(Vec::new()),
             lines: RefCell::new(Vec::new()),
             call: Cell::new(0),
+            places: RefCell::new(Vec::new()),
             extent: Cell::new(None),
             looking: RefCell::new(Vec::new()),
             now: Cell::new(None),
@@ -238,6 +241,11 @@ impl Transaction {
         Keep::Beside
     }
 
+    /// Whether it has written to the variable, and that was not undone.
+    pub(super) fn has_written(&self, core: &Core) -> bool {
+        core.saved_at.get() >= self.start.get()
+    }
+
     #[inline(always)]
     fn saves(&self, core: &Core) {
         core.saved_before.set(core.saved_at.get());
@@ -317,8 +325,9 @@ impl Transaction {
     /// It is another run of a call that stands in line.
     #[cold]
     #[inline(never)]
-    pub(super) fn resume(&self, call: u64) {
+    pub(super) fn resume(&self, call: u64, places: &[Rc<Line>]) {
         self.call.set(call);
+        self.places.replace(places.to_vec());
         self.owes.set(Owes::More);
     }
 

@@ -58,8 +58,8 @@ impl TSem {
         TSem { units, line }
     }
 
-    /// Takes a unit; retries while there is none, or while those who came before wait for all that
-    /// there are.
+    /// Takes a unit; retries while there is none, and while one waits who came before. A unit that
+    /// the transaction has given itself it may take back at once.
     ///
     /// Parks: no; [`atomically`](super::atomically) does, when a retry comes out of its closure. A
     /// kill gives the place in the line up.
@@ -81,7 +81,9 @@ impl TSem {
     #[track_caller]
     pub fn wait<E>(&self, tx: &Transaction) -> Result<(), Stop<E>> {
         let units = self.units.read(tx);
-        if self.line.is_turn_of(tx.call(), units) {
+        // What the transaction has given itself nobody else misses.
+        let is_next = units > self.units.found(tx) || self.line.is_first(tx.call());
+        if units > 0 && is_next {
             self.units.write(tx, units - 1);
             return Ok(());
         }

@@ -383,6 +383,16 @@ impl<T: 'static> TVar<T> {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
+    /// What the transaction has found in it.
+    pub(super) fn found(&self, tx: &Transaction) -> T
+    where
+        T: Copy,
+    {
+        let Variable { core, slot } = &*self.0;
+        let found = tx.has_written(core).then(|| slot.found.get()).flatten();
+        found.unwrap_or_else(|| *slot.value.borrow())
+    }
+
     pub(super) fn as_any(&self) -> Weak<AnyVariable> {
         let variable: Rc<AnyVariable> = self.0.clone();
         Rc::downgrade(&variable)
