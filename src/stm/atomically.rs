@@ -237,8 +237,8 @@ where
 
     #[inline(always)]
     fn accept(&mut self, _: usize) -> Option<Self::Output> {
-        Attempt::give_back(std::mem::take(&mut self.stay.read));
         Tally::count(self.tally, |tally| &tally.wakes);
+        Attempt::give_back(std::mem::take(&mut self.stay.read));
         None
     }
 }

@@ -75,7 +75,11 @@ impl Attempt {
         let was_read = |variable: &Rc<AnyVariable>| own || read(variable);
         if tx.owes.get() != Owes::Nothing {
             let touched = tx.touched.borrow();
-            return touched.iter().filter(|it| was_read(it)).cloned().collect();
+            let read = touched.iter().filter(|it| was_read(it)).cloned().collect();
+            drop(touched);
+            // Not at the end of the function: if it unwinds, what is returned would be leaked.
+            drop(self);
+            return read;
         }
         tx.undo();
         // Nothing here runs code of the user, so the list itself may be kept.
