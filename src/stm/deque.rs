@@ -5,7 +5,7 @@ use super::variable::{Core, Place, Slot, Variable};
 use crate::task::drop_all_in_turn;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::mem::needs_drop;
+use std::mem::{needs_drop, take};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -25,25 +25,15 @@ enum Done<T> {
     PushedBack,
     PushedFront,
     TookFront(T),
-    TookAll(VecDeque<T>),
+    TookAll(InTurn<VecDeque<T>>),
 }
 
-impl<T> Done<T> {
-    fn into_items(self) -> VecDeque<T> {
-        match self {
-            Done::PushedBack | Done::PushedFront => VecDeque::new(),
-            Done::TookFront(taken) => VecDeque::from([taken]),
-            Done::TookAll(taken) => taken,
-        }
-    }
-}
+/// Things that are dropped one by one, all of them.
+struct InTurn<C: Default + IntoIterator>(C);
 
-/// Operations whose items are in nobody's hands; these are dropped one by one.
-struct LeftOver<T>(Vec<Done<T>>);
-
-impl<T> Drop for LeftOver<T> {
+impl<C: Default + IntoIterator> Drop for InTurn<C> {
     fn drop(&mut self) {
-        drop_all_in_turn(self.0.drain(..).flat_map(Done::into_items));
+        drop_all_in_turn(take(&mut self.0));
     }
 }
 
@@ -119,19 +109,15 @@ impl<T: 'static> Deque<T> {
         T: Clone,
     {
         tx.reads_part(&self.0);
-        let mut all = Vec::with_capacity(self.0.slot.items.borrow().len());
-        // Looked at one by one: if a clone panics, nothing is borrowed any more when those before it
-        // are dropped.
-        for at in 0..all.capacity() {
-            let Some(item) = self.0.slot.items.borrow().get(at).cloned() else {
-                break;
-            };
-            all.push(item);
-        }
+        // One by one: should a Clone panic, nothing is borrowed while the clones before it are
+        // dropped, whose destructors may begin a transaction.
+        let items = &self.0.slot.items;
+        let count = items.borrow().len();
+        let all: Vec<T> = (0..count).map(|at| items.borrow()[at].clone()).collect();
         if !all.is_empty() {
             self.keep(tx);
-            let taken = self.0.slot.items.take();
-            self.did(Done::TookAll(taken));
+            let taken = items.take();
+            self.did(Done::TookAll(InTurn(taken)));
         }
         all
     }
@@ -150,7 +136,7 @@ impl<T: 'static> Deque<T> {
                 // Left there by a transaction whose destructors are running at present, or by an
                 // arm that was undone.
                 if !slot.done.borrow().is_empty() {
-                    tx.leave(LeftOver(slot.done.take()));
+                    tx.leave(InTurn(slot.done.take()));
                 }
             }
             Keep::InArm(saved_at) => tx.undo_by(Box::new(Mark {
@@ -179,8 +165,8 @@ impl<T> Items<T> {
                 items.push_front(taken);
                 None
             }
-            Done::TookAll(taken) => {
-                *items = taken;
+            Done::TookAll(mut taken) => {
+                *items = take(&mut taken.0);
                 None
             }
         });
@@ -199,7 +185,7 @@ impl<T: 'static> Slot for Items<T> {
             return self.done.borrow_mut().clear();
         }
         let mut done = self.done.take();
-        drop_all_in_turn(done.drain(..).flat_map(Done::into_items));
+        drop_all_in_turn(done.drain(..));
         // Its memory is used again, unless a destructor has begun another transaction.
         if self.done.borrow().capacity() == 0 {
             self.done.replace(done);
@@ -240,7 +226,7 @@ impl<T: 'static> Again for Mark<T> {
         let displaced = self.variable.slot.undo_to(self.done);
         self.variable.core.saved_at.set(self.saved_at);
         if !displaced.is_empty() {
-            tx.leave(LeftOver(displaced));
+            tx.leave(InTurn(displaced));
         }
     }
 }
