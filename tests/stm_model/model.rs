@@ -109,8 +109,7 @@ impl Model {
     }
 
     /// What an attempt does however it ends: the variables that it has made are there.
-    pub fn adopt(&mut self, me: usize, prediction: &Prediction) {
-        self.disturb(me, &prediction.wrote);
+    pub fn adopt(&mut self, prediction: &Prediction) {
         self.values.extend(prediction.made.clone());
         self.delays.extend(prediction.due.keys());
         self.due.extend(&prediction.due);
@@ -178,9 +177,7 @@ impl Model {
             State::Woken if is_fair && !is_first => {
                 Err(format!("it is too early, of {:?}", self.waits))
             }
-            State::Parked if !wait.goes_on(now) && !wait.is_disturbed => {
-                Err(format!("for nothing: {wait:?}"))
-            }
+            State::Parked if !wait.goes_on(now) => Err(format!("for nothing: {wait:?}")),
             State::Killed => Err("and was killed".to_string()),
             state => Ok(state),
         }
@@ -189,12 +186,6 @@ impl Model {
     /// A call is on its way into a park, or lets others run in a destructor.
     fn is_late(minds: &[Mind], me: usize) -> impl Fn(usize) -> bool + '_ {
         move |task| task == me || minds[task].yields > 0
-    }
-
-    /// Somebody has written to these, and has perhaps undone it.
-    pub fn disturb(&mut self, me: usize, wrote: &BTreeSet<Name>) {
-        let is_late = Self::is_late(&self.minds, me);
-        self.waits.disturb(wrote, is_late);
     }
 
     /// These are written, and whoever waits for one of them is woken.
@@ -217,7 +208,6 @@ impl Model {
                 false => State::Parked,
             },
             is_loose: false,
-            is_disturbed: false,
             since: now,
             due: due.min().copied(),
             limit: mind.limit(),

@@ -36,8 +36,6 @@ pub struct Prediction {
     /// What it waits for if it retries.
     pub read: BTreeSet<Name>,
     pub written: BTreeMap<Name, Held>,
-    /// What was ever written to, undone or not.
-    pub wrote: BTreeSet<Name>,
     /// What the variables held that were made, which are never unmade.
     pub made: BTreeMap<Name, Held>,
     /// Those of them that steps can name.
@@ -79,7 +77,6 @@ pub fn predict(before: Before<'_>, block: &Block) -> Prediction {
         seen: trial.seen,
         read: trial.read,
         written: state.written,
-        wrote: trial.wrote,
         made: trial.made,
         named: trial.named,
         due: trial.due,

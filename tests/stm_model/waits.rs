@@ -26,9 +26,6 @@ pub struct Wait {
     pub state: State,
     /// It was not parked when it was woken, so it may have let go of what it has read.
     pub is_loose: bool,
-    /// Somebody wrote to what it has read before it came to park, and has undone that: it may take
-    /// this for a change.
-    pub is_disturbed: bool,
     /// When it retried, or had let others run after that.
     pub since: Instant,
     /// When one of the variables comes true by itself.
@@ -100,22 +97,12 @@ impl Waits {
             if wait.state != State::Parked || !concerned || wait.is_due(now) && !is_late {
                 continue;
             }
-            if is_late || wait.is_disturbed {
+            if is_late {
                 (wait.state, wait.is_loose) = (State::Again, true);
                 self.uncounted += 1;
             } else {
                 wait.state = State::Woken;
                 self.line.push_back(wait.call);
-            }
-        }
-    }
-
-    /// Somebody has written to these, and has perhaps undone it.
-    pub fn disturb(&mut self, written: &BTreeSet<Name>, is_late: impl Fn(usize) -> bool) {
-        for wait in &mut self.list {
-            if is_late(wait.task) && !wait.read.is_disjoint(written) {
-                wait.is_disturbed = true;
-                self.uncounted += 1;
             }
         }
     }

@@ -246,7 +246,7 @@ impl World {
             now,
             is_early: run <= RUNS,
         });
-        model.adopt(me, &prediction);
+        model.adopt(&prediction);
         prediction
     }
 
