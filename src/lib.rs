@@ -46,6 +46,12 @@ pub mod sync;
 pub mod task;
 pub mod time;
 
+// Floor 4: the outside world.
+pub mod io;
+
+// Floor 5: what tasks do with the outside world.
+pub mod net;
+
 // Floor 6: tools that watch.
 mod report;
 

@@ -12,9 +12,10 @@ pub(crate) use repeat::{Repeat, repeat};
 pub(crate) use replay::{Order, take_order};
 
 use crate::coroutine;
+use crate::io::World;
 use crate::report::{self, Report};
 use crate::scheduler::clock::Clock as KernelClock;
-use crate::scheduler::driver::{Driver, Sleeper};
+use crate::scheduler::driver::Driver;
 use crate::scheduler::policy::Seeded;
 use crate::scheduler::task::{About, Flags, TaskId};
 use crate::scheduler::{self, First, Scheduler, Stop, Traits, atomic};
@@ -625,7 +626,7 @@ impl<'a> Run<'a> {
             scheduler: stage.scheduler,
             main,
             at: stage.at,
-            driver: Box::new(Sleeper),
+            driver: Box::new(World::begin()),
             turns_to_die,
             detail: stage.detail,
         }

@@ -8,7 +8,7 @@
 //! What happens then is not decided here: the cycle is kept until the loop tells it, on its own
 //! stack. The tasks stay as they are.
 use super::Scheduler;
-use super::driver::Driver;
+use super::driver::{Driver, Prospect};
 use super::kernel::Kernel;
 use super::snapshot::TaskView;
 use super::task::{Flags, State, Task};
@@ -78,9 +78,10 @@ impl Scheduler {
         let Some(tell) = self.on_cycle.get() else {
             return;
         };
-        let is_busy =
-            |kernel: &mut Kernel| !kernel.ready.is_empty() || kernel.next_deadline().is_some();
-        let others = match driver.can_wake() || self.kernel(is_busy) {
+        let is_busy = |kernel: &mut Kernel| {
+            !kernel.ready.is_empty() || kernel.next_deadline().is_some() || kernel.waits_outside()
+        };
+        let others = match driver.prospect() != Prospect::Nothing || self.kernel(is_busy) {
             true => Others::GoOn,
             false => Others::AreStuck,
         };

@@ -1,7 +1,7 @@
 //! The narrow door: what the floors above may ask of the scheduler that runs on this OS thread.
 //! Values pass as plain tokens, so nobody points into another's stack.
 use super::kernel::Kernel;
-use super::kill::Killed;
+use super::kill::{Killed, attention};
 use super::object::Object;
 use super::observer::Event;
 use super::policy::Kind;
@@ -252,6 +252,28 @@ pub(crate) fn wake_all(queue: &WaitQueue, token: usize) {
 #[inline(never)]
 pub(super) fn wake_registered(queue: &WaitQueue, token: usize) {
     with_kernel(|kernel| while kernel.wake_one(queue, token).is_some() {});
+}
+
+/// Wakes everybody in a queue in which tasks wait for the outside world, in order.
+pub(crate) fn wake_all_outside(queue: &WaitQueue, token: usize) {
+    while wake_one_outside(queue, token) {}
+}
+
+/// Wakes the first in such a queue; false if nobody waits.
+#[inline(always)]
+pub(crate) fn wake_one_outside(queue: &WaitQueue, token: usize) -> bool {
+    ask_kernel(queue, |kernel| kernel.wake_outside(queue, token)).is_some()
+}
+
+/// Whether a policy goes through the schedules of this run.
+pub(crate) fn is_exploring() -> bool {
+    coroutine::attention() & attention::EXPLORE != 0 && is_in_task()
+}
+
+/// When the cleanup of the running task, which unwinds, must be over, on the scheduler's clock.
+pub(crate) fn cleanup_deadline() -> Option<u64> {
+    let (_, body) = current()?;
+    Some(with_kernel(|kernel| kernel.cleanup_deadline(body.about())))
 }
 
 #[cold]

@@ -1,23 +1,24 @@
 //! Where to wait when no task is ready.
 use std::time::Duration;
 
+/// What may come from outside besides what parked tasks wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Prospect {
+    Nothing,
+    /// Another OS thread could hand something in at any time: no deadlock, but nothing to wait for
+    /// before virtual time goes on.
+    Calls,
+    /// Another OS thread is at work for this one: virtual time stands still until it is done.
+    Work,
+}
+
 /// The outside world, as far as the loop needs it.
 pub(crate) trait Driver {
     /// Waits at most `timeout` (`None`: for ever) and wakes what became ready.
     fn wait(&mut self, timeout: Option<Duration>);
-    /// Whether the outside world could still wake a parked task.
-    fn can_wake(&self) -> bool;
-}
 
-/// A world in which nothing happens but the passing of time.
-pub(crate) struct Sleeper;
+    /// Whether anything could come from outside, so that a look is worth its while.
+    fn is_open(&self) -> bool;
 
-impl Driver for Sleeper {
-    fn wait(&mut self, timeout: Option<Duration>) {
-        std::thread::sleep(timeout.expect("the loop waits for ever only where something can wake"));
-    }
-
-    fn can_wake(&self) -> bool {
-        false
-    }
+    fn prospect(&self) -> Prospect;
 }

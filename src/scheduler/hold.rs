@@ -89,6 +89,7 @@ impl Kernel {
             && self.bounds.is_empty()
             && self.timers.is_empty()
             && self.vital_timers == 0
+            && self.waits_outside == 0
             && self.paused == 0
     }
 

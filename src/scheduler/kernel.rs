@@ -19,6 +19,9 @@ use std::rc::Rc;
 /// clock costs five switches, polling twenty.
 const TURNS_PER_LOOK: u32 = 64;
 
+/// Five seconds, in nanoseconds.
+const CLEANUP: u64 = 5_000_000_000;
+
 /// No task: the value of [`Kernel::current`] while the loop itself runs.
 pub(crate) const NOBODY: u32 = u32::MAX;
 
@@ -69,6 +72,10 @@ pub(crate) struct Kernel {
     pub(super) timers: Timers<Alarm>,
     /// Timers that could wake something else than a daemon.
     pub(super) vital_timers: usize,
+    /// Parked tasks, daemons apart, that the outside world may wake.
+    pub(super) waits_outside: usize,
+    /// How long destructors may wait for the outside world while their task unwinds.
+    pub(crate) cleanup: u64,
     pub(crate) clock: Clock,
     pub(super) policy: Option<Box<dyn Policy>>,
     /// For a policy that goes through schedules.
@@ -105,6 +112,8 @@ impl Kernel {
             bounds: Slab::new(),
             timers: Timers::new(),
             vital_timers: 0,
+            waits_outside: 0,
+            cleanup: CLEANUP,
             clock,
             policy: None,
             exploring: None,

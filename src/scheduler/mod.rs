@@ -41,15 +41,15 @@ mod tests;
 
 use door::with_scheduler;
 pub(crate) use door::{
-    Ban, chance, choose_case, choose_value, count_waiters, current, current_id, current_in_panic,
-    deadline_after, deadline_at, first_offer, has_such_waiter, has_waiter, in_panic_hook,
-    is_current_killed, is_in_task, is_kill_pending, is_running, keep_panic, kill, launch,
-    mark_panic_hook, now, outside, panic_joined, swap_hook_mark, tell_of_panic, wake_all,
-    wake_first, wake_one, with_kernel,
+    Ban, chance, choose_case, choose_value, cleanup_deadline, count_waiters, current, current_id,
+    current_in_panic, deadline_after, deadline_at, first_offer, has_such_waiter, has_waiter,
+    in_panic_hook, is_current_killed, is_exploring, is_in_task, is_kill_pending, is_running,
+    keep_panic, kill, launch, mark_panic_hook, now, outside, panic_joined, swap_hook_mark,
+    tell_of_panic, wake_all, wake_all_outside, wake_first, wake_one, wake_one_outside, with_kernel,
 };
 
 use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
-use driver::Driver;
+use driver::{Driver, Prospect};
 use kernel::{Kernel, NOBODY, Remains};
 use ready::Entry;
 use roster::Roster;
@@ -237,7 +237,7 @@ impl Scheduler {
             if !self.kernel(|kernel| kernel.count_turns()) {
                 return Err(Stop::Turns);
             }
-            if driver.can_wake() {
+            if driver.is_open() {
                 driver.wait(Some(Duration::ZERO));
             }
             if self.kernel(|kernel| kernel.is_next_kill_due()) {
@@ -284,18 +284,28 @@ impl Scheduler {
         if quiet {
             return Err(Stop::Quiet);
         }
-        let (now, virtual_time) =
-            self.kernel(|kernel| (kernel.clock.now(), kernel.clock.is_virtual()));
+        let (now, virtual_time, waits_outside) = self.kernel(|kernel| {
+            let (clock, waits_outside) = (&kernel.clock, kernel.waits_outside());
+            (clock.now(), clock.is_virtual(), waits_outside)
+        });
+        let prospect = driver.prospect();
         match deadline {
-            Some(deadline) if virtual_time && !driver.can_wake() => {
+            Some(_) if virtual_time && (waits_outside || prospect == Prospect::Work) => {
+                driver.wait(None);
+            }
+            Some(deadline) if virtual_time => {
                 self.kernel(|kernel| kernel.clock.jump_to(deadline));
+                // Whatever came meanwhile comes first, as on the real clock.
+                if driver.is_open() {
+                    driver.wait(Some(Duration::ZERO));
+                }
             }
             Some(deadline) if deadline > now => {
                 let left = Duration::from_nanos(deadline - now);
                 driver.wait(Some(left.saturating_add(self.slack.get())));
             }
             Some(_) => {}
-            None if driver.can_wake() => driver.wait(None),
+            None if waits_outside || prospect != Prospect::Nothing => driver.wait(None),
             None => {
                 return Err(match self.refusal.take() {
                     Some(limit) if !self.starved.borrow().is_empty() => Stop::Stacks(limit),

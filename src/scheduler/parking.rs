@@ -39,7 +39,7 @@ impl Kernel {
         unwinding: bool,
     ) {
         let slot = self.current;
-        if until.is_some() || unwinding || self.slow || wait.is_for_holders() {
+        if until.is_some() || unwinding || self.slow || wait.is_special() {
             self.enlist(slot, queue, offer);
             return self.settle(slot, until, wait, unwinding);
         }
@@ -73,6 +73,9 @@ impl Kernel {
         };
         if self.slow {
             self.note_park(slot);
+        }
+        if wait.is_outside() {
+            self.waits_outside += usize::from(self.tasks[slot as usize].is_vital());
         }
         if until.is_none() && wait.is_for_holders() {
             self.look_for_cycle(slot);
@@ -119,6 +122,9 @@ impl Kernel {
             State::Parked | State::ParkedUnkillably
         ));
         task.set_woken(woken);
+        if task.wait.is_outside() {
+            self.waits_outside -= usize::from(task.is_vital());
+        }
         let timer = std::mem::replace(&mut task.timer, TimerKey::NONE);
         let (links, further) = (task.links, task.further);
         task.links.queue = Links::NOWHERE;
@@ -162,6 +168,7 @@ impl Kernel {
             let plain =
                 task.further == WaiterKey::NONE && task.timer == TimerKey::NONE && !self.slow;
             if plain {
+                debug_assert!(!task.wait.is_outside(), "see `wake_outside`");
                 task.links.queue = Links::NOWHERE;
                 task.state = State::Active;
                 task.case = 0;
@@ -181,6 +188,13 @@ impl Kernel {
             }
         }
         self.wake_place(place, token)
+    }
+
+    /// The same, for a queue in which tasks wait for the outside world, which are counted.
+    pub(crate) fn wake_outside(&mut self, queue: &WaitQueue, token: usize) -> Option<usize> {
+        let waiter = self.first_waiter(queue)?;
+        self.wake_waiter(waiter, token);
+        Some(waiter.offer)
     }
 
     #[inline(never)]

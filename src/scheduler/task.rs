@@ -185,6 +185,8 @@ pub(crate) struct More {
     /// Scopes that the task is inside of.
     pub(crate) scopes: RefCell<Vec<Rc<dyn OpenScope>>>,
     pub(crate) locals: RefCell<Vec<(usize, Rc<dyn Any>)>>,
+    /// When its cleanup must be over, once it has waited for the outside world while unwinding.
+    pub(super) cleanup_until: Cell<Option<u64>>,
     /// Where `no_yield` was entered.
     pub(crate) forbidden_at: Cell<Option<&'static Location<'static>>>,
 }

@@ -57,6 +57,26 @@ pub enum What {
     WaitGroup,
     /// A variable that its transaction has read ([`atomically`](crate::stm::atomically)).
     Atomically,
+    /// Data from outside: a socket, a pipe.
+    Input,
+    /// Room for data that goes outside.
+    Output,
+    /// A connection that somebody makes ([`TcpListener`](crate::net::TcpListener)).
+    Accept,
+    /// The answer to a connection that it makes ([`TcpStream`](crate::net::TcpStream)).
+    Connect,
+    /// Another OS thread that works for it ([`offload`](crate::thread::offload)).
+    Offload,
+    /// A channel whose other end may be in another OS thread.
+    Thread,
+    /// A job in an OS thread of its own.
+    Job,
+    /// A future ([`block_on`](crate::future::block_on)) that somebody else will wake.
+    Future,
+    /// A signal of the system.
+    Signal,
+    /// The end of another process.
+    Process,
     /// Another turn: it has yielded, or was spawned and has not run yet.
     Turn,
     /// Nothing: it is about to run a child nested ([`spawn_now`](crate::spawn_now)).
@@ -89,6 +109,16 @@ impl fmt::Display for What {
             What::Event => f.write_str("wait for an Event"),
             What::WaitGroup => f.write_str("wait for a WaitGroup"),
             What::Atomically => f.write_str("atomically"),
+            What::Input => f.write_str("read"),
+            What::Output => f.write_str("write"),
+            What::Accept => f.write_str("accept"),
+            What::Connect => f.write_str("connect"),
+            What::Offload => f.write_str("offload"),
+            What::Thread => f.write_str("a call on a channel of OS threads"),
+            What::Job => f.write_str("wait for a job"),
+            What::Future => f.write_str("block_on"),
+            What::Signal => f.write_str("wait for a signal"),
+            What::Process => f.write_str("wait for a process"),
             What::Turn => f.write_str("yield_now"),
             What::Nest => f.write_str("spawn_now"),
             What::Check => f.write_str("check_killed"),
@@ -126,7 +156,7 @@ pub(crate) struct Packed {
 }
 
 /// The kinds without a payload, by their numbers.
-const PLAIN: [What; 19] = [
+const PLAIN: [What; 29] = [
     What::Turn,
     What::Scope,
     What::Sleep,
@@ -146,6 +176,16 @@ const PLAIN: [What; 19] = [
     What::Nest,
     What::Check,
     What::Atomically,
+    What::Input,
+    What::Output,
+    What::Accept,
+    What::Connect,
+    What::Offload,
+    What::Thread,
+    What::Job,
+    What::Future,
+    What::Signal,
+    What::Process,
 ];
 
 const JOIN: u64 = PLAIN.len() as u64;
@@ -174,6 +214,16 @@ impl Wait {
             What::Nest => 16,
             What::Check => 17,
             What::Atomically => 18,
+            What::Input => 19,
+            What::Output => 20,
+            What::Accept => 21,
+            What::Connect => 22,
+            What::Offload => 23,
+            What::Thread => 24,
+            What::Job => 25,
+            What::Future => 26,
+            What::Signal => 27,
+            What::Process => 28,
             What::Join(id) => JOIN | u64::from(id.slot) << 8,
         };
         Packed { what, at: self.at }
@@ -197,9 +247,23 @@ impl Packed {
     /// Whether such a wait is for other tasks, and ends only when each of them has let go.
     #[inline(always)]
     pub(super) fn is_for_holders(self) -> bool {
-        const HELD: u64 = 1 << 1 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << JOIN;
-        HELD >> (self.what & 0xFF) & 1 == 1
+        Self::HELD >> (self.what & 0xFF) & 1 == 1
     }
+
+    /// Whether such a wait may be ended from outside, by the system or another OS thread.
+    #[inline(always)]
+    pub(super) fn is_outside(self) -> bool {
+        Self::OUTSIDE >> (self.what & 0xFF) & 1 == 1
+    }
+
+    /// Whether the kernel does more about such a wait than to put it into its queue.
+    #[inline(always)]
+    pub(super) fn is_special(self) -> bool {
+        (Self::HELD | Self::OUTSIDE) >> (self.what & 0xFF) & 1 == 1
+    }
+
+    const HELD: u64 = 1 << 1 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << JOIN;
+    const OUTSIDE: u64 = (1 << JOIN) - (1 << 19);
 }
 
 /// How a park ended. A task gets exactly one per park.
@@ -372,6 +436,13 @@ mod tests {
             assert_eq!(wait.pack().what(), Ok(what));
             let held = [What::Scope, What::Lock, What::Read, What::Write, What::Once];
             assert_eq!(wait.pack().is_for_holders(), held.contains(&what), "{what}");
+            let outside = format!("{what:?}");
+            let outside = [
+                "Input", "Output", "Accept", "Connect", "Offload", "Thread", "Job", "Future",
+                "Signal", "Process",
+            ]
+            .contains(&outside.as_str());
+            assert_eq!(wait.pack().is_outside(), outside, "{what}");
         }
         let id = TaskId {
             serial: 9,

@@ -3,11 +3,11 @@ use super::handle::Task;
 use super::join::{JoinHandle, ScopedJoinHandle};
 use super::packet::{Packet, Unattended};
 use super::scope::Scope;
-use crate::coroutine::StackLimit;
+use crate::coroutine::{StackLimit, say};
 use crate::scheduler::task::{About, Flags};
 use crate::scheduler::{self, First, Traits};
 use std::io;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 /// Starts a task. The child goes to the end of the line; the caller goes on.
@@ -99,6 +99,18 @@ fn launch<T: 'static>(
     let packet = Rc::new(Packet::new(about, f, Unattended));
     let id = scheduler::launch(packet.clone(), traits, first, |_| ())?;
     Ok(JoinHandle::new(packet.clone(), Task::new(id, packet)))
+}
+
+/// Starts a task on behalf of another OS thread, in the loop. One that gets no stack is told of,
+/// and dropped.
+pub(crate) fn spawn_from_outside(f: impl FnOnce() + 'static, at: &'static Location<'static>) {
+    let start = || launch(About::new(at), Traits::default(), First::Parent, f).map(drop);
+    // Its captures are a user's: their destructors may panic.
+    if let Ok(Err(limit)) = catch_unwind(AssertUnwindSafe(start)) {
+        say(format_args!(
+            "maypole: the task that another OS thread wanted at {at} is not started: {limit}"
+        ));
+    }
 }
 
 /// Options for a task, as std has them for OS threads.

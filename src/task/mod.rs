@@ -12,6 +12,7 @@ mod scope;
 pub use crate::scheduler::kill::Killed;
 pub use crate::scheduler::task::{PanicPlace, Status, TaskId};
 pub use crate::scheduler::wait::What;
+pub(crate) use builder::spawn_from_outside;
 pub use builder::{Builder, spawn, spawn_now};
 pub(crate) use cleanup::{apart, apart_quietly, drop_all_in_turn, drop_in_turn, run_in_turn};
 pub use error::JoinError;

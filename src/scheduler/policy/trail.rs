@@ -55,6 +55,7 @@ const OPERATIONS: &[(char, &str)] = &[
     ('u', "park"),
     ('v', "wait for a Condvar"),
     ('w', "write"),
+    ('x', "wait for the world outside"),
     ('y', "yield_now"),
     ('z', "sleep"),
 ];
@@ -84,6 +85,16 @@ fn letter(what: What) -> char {
         What::Turn => 'y',
         What::Nest => 'n',
         What::Check => 'k',
+        What::Input
+        | What::Output
+        | What::Accept
+        | What::Connect
+        | What::Offload
+        | What::Thread
+        | What::Job
+        | What::Future
+        | What::Signal
+        | What::Process => 'x',
         What::Call(END) => 'f',
         What::Call(_) => 't',
     }

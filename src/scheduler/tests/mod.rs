@@ -8,5 +8,6 @@ mod primitives;
 mod programs;
 mod random;
 mod simulator;
+mod sleeper;
 mod tables;
 mod world;

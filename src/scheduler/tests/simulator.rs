@@ -1,8 +1,8 @@
 //! Runs programs in every order the dice give, kills at every step, and looks at what they leave.
 use super::programs::{self, Program};
 use super::random::Random;
+use super::sleeper::Sleeper;
 use crate::scheduler::clock::Clock;
-use crate::scheduler::driver::Sleeper;
 use crate::scheduler::observer::{Event, Observer};
 use crate::scheduler::policy::{Choice, Policy};
 use crate::scheduler::task::{About, Flags};

@@ -1,0 +1,182 @@
+//! Messages from other OS threads: the only part of a scheduler that they touch.
+//!
+//! ```text
+//!   other OS thread: Address::post ──► letters ──► Reactor::wait takes them ──► wakes, spawns
+//!                        └── the first one since ──► mio's waker ──► ends the sleep
+//! ```
+//!
+//! A run has an inbox from the day it first needs one; with the run it is closed for good, so that
+//! a late letter never reaches another run.
+use super::waits::Ticket;
+use std::mem;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A message to a scheduler.
+pub(crate) enum Letter {
+    /// Wakes whoever waits with this ticket; one that waits no more is not found.
+    Wake(Ticket),
+    /// Starts a task.
+    Spawn(Call, &'static Location<'static>),
+}
+
+/// What a task is to run.
+pub(crate) type Call = Box<dyn FnOnce() + Send>;
+
+/// Where other OS threads reach one run of a scheduler.
+#[derive(Clone)]
+pub(crate) struct Address(Arc<Inbox>);
+
+struct Inbox {
+    /// `None`: the run is over.
+    letters: Mutex<Option<Vec<Letter>>>,
+    /// Whether there are letters: what is asked without the lock.
+    filled: AtomicBool,
+    waker: mio::Waker,
+    /// OS threads that work for the run.
+    at_work: AtomicUsize,
+    /// Those who may call in at any time.
+    callers: AtomicUsize,
+}
+
+impl Address {
+    pub(super) fn new(waker: mio::Waker) -> Self {
+        Address(Arc::new(Inbox {
+            letters: Mutex::new(Some(Vec::new())),
+            filled: AtomicBool::new(false),
+            waker,
+            at_work: AtomicUsize::new(0),
+            callers: AtomicUsize::new(0),
+        }))
+    }
+
+    fn letters(&self) -> MutexGuard<'_, Option<Vec<Letter>>> {
+        // Nothing panics while it is held.
+        let letters = self.0.letters.lock();
+        letters.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a letter into the inbox, and ends the scheduler's sleep.
+    ///
+    /// # Errors
+    ///
+    /// Gives the letter back if the run is over.
+    pub(crate) fn post(&self, letter: Letter) -> Result<(), Letter> {
+        let mut letters = self.letters();
+        let Some(queue) = &mut *letters else {
+            return Err(letter);
+        };
+        let first = queue.is_empty();
+        queue.push(letter);
+        self.0.filled.store(true, Ordering::Release);
+        drop(letters);
+        if first {
+            self.ring();
+        }
+        Ok(())
+    }
+
+    /// Wakes whoever waits with `ticket`, if the run is not over.
+    pub(crate) fn wake(&self, ticket: Ticket) {
+        let _ = self.post(Letter::Wake(ticket));
+    }
+
+    /// Ends the scheduler's sleep, so that it looks how things stand.
+    fn ring(&self) {
+        // It fails only when the counter of the waker is full, and then the sleep ends anyway.
+        let _ = self.0.waker.wake();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.letters().is_none()
+    }
+
+    /// Whether both reach the same run.
+    pub(crate) fn is(&self, other: &Address) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Says that an OS thread works for the run while the token lives.
+    pub(crate) fn work(&self) -> AtWork {
+        self.0.at_work.fetch_add(1, Ordering::Relaxed);
+        AtWork(self.clone())
+    }
+
+    /// Says that somebody may call in while the token lives.
+    pub(crate) fn caller(&self) -> Caller {
+        self.0.callers.fetch_add(1, Ordering::Relaxed);
+        Caller(self.clone())
+    }
+
+    pub(super) fn is_worked_for(&self) -> bool {
+        self.0.at_work.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn has_callers(&self) -> bool {
+        self.0.callers.load(Ordering::Acquire) > 0
+    }
+
+    /// Takes the letters that have come.
+    #[inline]
+    pub(super) fn take(&self) -> Vec<Letter> {
+        match self.0.filled.load(Ordering::Acquire) {
+            true => self.take_some(),
+            false => Vec::new(),
+        }
+    }
+
+    #[inline(never)]
+    fn take_some(&self) -> Vec<Letter> {
+        let mut letters = self.letters();
+        self.0.filled.store(false, Ordering::Relaxed);
+        letters.as_mut().map(mem::take).unwrap_or_default()
+    }
+
+    /// Ends it: gives the letters that nobody will read, to be dropped where that may run code.
+    pub(super) fn close(&self) -> Vec<Letter> {
+        self.letters().take().unwrap_or_default()
+    }
+}
+
+/// An OS thread works for a run while this lives: no deadlock, and virtual time stands still.
+pub(crate) struct AtWork(Address);
+
+impl AtWork {
+    /// Whom the work is for.
+    pub(crate) fn address(&self) -> &Address {
+        &self.0
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.0.at_work.fetch_sub(1, Ordering::Release);
+        // It may sleep because of this work alone.
+        self.0.ring();
+    }
+}
+
+/// Somebody may call in while this lives: no deadlock.
+pub(crate) struct Caller(Address);
+
+impl Caller {
+    /// Whom they may call.
+    pub(crate) fn address(&self) -> &Address {
+        &self.0
+    }
+}
+
+impl Clone for Caller {
+    fn clone(&self) -> Self {
+        self.0.caller()
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if self.0.0.callers.fetch_sub(1, Ordering::Release) == 1 {
+            self.0.ring();
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The reactor: waits for sockets and for letters of other OS threads, and wakes whom they concern.
+//!
+//! ```text
+//!   Source: a call would wait ─► registered once, edge-triggered ─► the task parks
+//!   the loop is idle, or every so many turns ─► wait ─► event ─► token: slot and serial ─► Side
+//!                                                   └─► letters ─► wakes, new tasks
+//! ```
+//!
+//! Each OS thread has one from the first call on that needs it; it outlives runs, and so do the
+//! sockets that are registered with it.
+use super::inbox::{Address, Letter};
+use super::source::Sides;
+use super::sys;
+use super::waits::{Ticket, Waits};
+use crate::coroutine::say;
+use crate::scheduler::driver::{Driver, Prospect};
+use crate::scheduler::wait::WaitQueue;
+use crate::task::spawn_from_outside;
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Events that one look takes.
+const EVENTS: usize = 1024;
+
+/// The waker's token; no source has it.
+const WAKER: Token = Token(usize::MAX);
+
+/// Shorter times are waited for more exactly than in the milliseconds of `epoll_wait`.
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static HERE: Here = const { Here::new() };
+}
+
+/// What this OS thread has.
+struct Here {
+    reactor: OnceCell<Rc<Reactor>>,
+    /// Where others reach the run that is under way, once they need to.
+    address: RefCell<Option<Address>>,
+    /// Whether a run is under way.
+    open: Cell<bool>,
+}
+
+impl Here {
+    const fn new() -> Self {
+        Here {
+            reactor: OnceCell::new(),
+            address: RefCell::new(None),
+            open: Cell::new(false),
+        }
+    }
+
+    fn reactor(&self) -> io::Result<Rc<Reactor>> {
+        if let Some(reactor) = self.reactor.get() {
+            return Ok(reactor.clone());
+        }
+        let reactor = Rc::new(Reactor::new()?);
+        Ok(self.reactor.get_or_init(|| reactor).clone())
+    }
+}
+
+pub(super) struct Reactor {
+    poll: RefCell<Poll>,
+    events: RefCell<Events>,
+    sources: RefCell<Slab<Registered>>,
+    serial: Cell<u32>,
+    waits: RefCell<Waits>,
+}
+
+/// A source, and the serial number in its token: a slot is used again, and an event of the one
+/// before may still be on its way.
+struct Registered {
+    serial: u32,
+    sides: Rc<Sides>,
+}
+
+/// The reactor of this OS thread.
+///
+/// # Errors
+///
+/// When the system has no descriptor for one.
+pub(super) fn reactor() -> io::Result<Rc<Reactor>> {
+    let here = HERE.try_with(Here::reactor);
+    here.unwrap_or_else(|_| Err(io::Error::other("this OS thread is about to end")))
+}
+
+fn token(slot: usize, serial: u32) -> Token {
+    let slot = u32::try_from(slot).expect("fewer than 2^32 sources");
+    Token((u64::from(serial) << 32 | u64::from(slot)) as usize)
+}
+
+impl Reactor {
+    fn new() -> io::Result<Self> {
+        Ok(Reactor {
+            poll: RefCell::new(Poll::new()?),
+            events: RefCell::new(Events::with_capacity(EVENTS)),
+            sources: RefCell::default(),
+            serial: Cell::new(0),
+            waits: RefCell::default(),
+        })
+    }
+
+    /// Has `sides` told of whatever happens to `fd`, from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system's: files on disk, for one, cannot be waited for.
+    pub(super) fn register(&self, fd: RawFd, sides: Rc<Sides>) -> io::Result<Token> {
+        // Half of all numbers, so that no token is the waker's.
+        let serial = self.serial.get().wrapping_add(1) & (u32::MAX >> 1);
+        self.serial.set(serial);
+        let mut sources = self.sources.borrow_mut();
+        let token = token(sources.vacant_key(), serial);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let poll = self.poll.borrow();
+        super::faults::call(|| poll.registry().register(&mut SourceFd(&fd), token, both))?;
+        sources.insert(Registered { serial, sides });
+        Ok(token)
+    }
+
+    /// Ends that, if it has not ended. To be called before `fd` is closed: a duplicate of it would
+    /// keep the events coming.
+    pub(super) fn deregister(&self, fd: RawFd, token: Token) {
+        let mut sources = self.sources.borrow_mut();
+        let known = |registered: &Registered| registered.serial == serial(token);
+        if sources.get(slot(token)).is_some_and(known) {
+            drop(sources.remove(slot(token)));
+            let _ = self.poll.borrow().registry().deregister(&mut SourceFd(&fd));
+        }
+    }
+
+    pub(super) fn poll_fd<R>(&self, show: impl FnOnce(BorrowedFd<'_>) -> R) -> R {
+        show(sys::poll_fd(&self.poll.borrow()))
+    }
+
+    /// Waits for at most `timeout`, and wakes what became ready.
+    fn wait(&self, timeout: Option<Duration>) {
+        match self.look(timeout) {
+            Ok(()) => {}
+            // A signal: the loop looks how things stand.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                say(format_args!(
+                    "maypole: fatal: the descriptor that tells of all others was closed by \
+                     somebody: {error}"
+                ));
+                std::process::abort();
+            }
+        }
+        let letters = with_address(|address| address.map(Address::take));
+        letters
+            .into_iter()
+            .flatten()
+            .for_each(|letter| self.read(letter));
+    }
+
+    fn look(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut poll = self.poll.borrow_mut();
+        let mut events = self.events.borrow_mut();
+        let timeout = match timeout {
+            Some(short) if !short.is_zero() && short < MILLISECOND => {
+                let ready = sys::wait_readable(sys::poll_fd(&poll), short)?;
+                if !ready {
+                    return Ok(());
+                }
+                Some(Duration::ZERO)
+            }
+            // The rest, less than a millisecond, is waited for in another round.
+            Some(long) => Some(Duration::from_millis(
+                u64::try_from(long.as_millis()).unwrap_or(u64::MAX),
+            )),
+            None => None,
+        };
+        poll.poll(&mut events, timeout)?;
+        let sources = self.sources.borrow();
+        for event in events.iter().filter(|event| event.token() != WAKER) {
+            dispatch(&sources, event);
+        }
+        Ok(())
+    }
+
+    fn read(&self, letter: Letter) {
+        match letter {
+            Letter::Wake(ticket) => self.waits.borrow().wake(ticket),
+            Letter::Spawn(call, at) => spawn_from_outside(call, at),
+        }
+    }
+}
+
+fn slot(Token(token): Token) -> usize {
+    (token as u64 & u64::from(u32::MAX)) as usize
+}
+
+fn serial(Token(token): Token) -> u32 {
+    (token as u64 >> 32) as u32
+}
+
+#[inline]
+fn dispatch(sources: &Slab<Registered>, event: &Event) {
+    if let Some(registered) = sources.get(slot(event.token()))
+        && registered.serial == serial(event.token())
+    {
+        registered.sides.happened(event);
+    }
+}
+
+// ── the run that is under way ────────────────────────────────────────────────────────────────
+
+fn with_address<R>(look: impl FnOnce(Option<&Address>) -> R) -> R {
+    let mut look = Some(look);
+    let looked = HERE.try_with(|here| look.take().map(|look| look(here.address.borrow().as_ref())));
+    match (looked, look) {
+        (Ok(Some(result)), _) => result,
+        (_, Some(look)) => look(None),
+        _ => unreachable!("it was looked at once"),
+    }
+}
+
+/// Where other OS threads reach the run that is under way on this one; `None` outside of one.
+///
+/// # Errors
+///
+/// When the system has no descriptor for it.
+pub(crate) fn address() -> io::Result<Option<Address>> {
+    let Ok(open) = HERE.try_with(|here| here.open.get()) else {
+        return Ok(None);
+    };
+    if !open {
+        return Ok(None);
+    }
+    if let Some(address) = with_address(|address| address.cloned()) {
+        return Ok(Some(address));
+    }
+    let reactor = reactor()?;
+    let waker = mio::Waker::new(reactor.poll.borrow().registry(), WAKER)?;
+    let address = Address::new(waker);
+    HERE.with(|here| here.address.replace(Some(address.clone())));
+    Ok(Some(address))
+}
+
+/// A place in the table of those who wait for other OS threads; it ends with this.
+pub(crate) struct Waiting {
+    ticket: Ticket,
+    reactor: Rc<Reactor>,
+}
+
+impl Waiting {
+    /// Lets other OS threads wake all that wait in `queue`, by the ticket.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor for that.
+    pub(crate) fn begin(queue: Rc<WaitQueue>) -> io::Result<Self> {
+        let reactor = reactor()?;
+        let ticket = reactor.waits.borrow_mut().add(queue);
+        Ok(Waiting { ticket, reactor })
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Out of the borrow before the queue goes, which asks the kernel.
+        let queue = self.reactor.waits.borrow_mut().remove(self.ticket);
+        drop(queue);
+    }
+}
+
+/// The world outside of a run, which it begins and ends.
+pub(crate) struct World {
+    /// What a run on another OS thread must not end.
+    _here: std::marker::PhantomData<*const ()>,
+}
+
+impl World {
+    /// Opens the inbox of the run that begins on this OS thread.
+    pub(crate) fn begin() -> Self {
+        let _ = HERE.try_with(|here| here.open.set(true));
+        World {
+            _here: std::marker::PhantomData,
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let address = HERE.try_with(|here| {
+            here.open.set(false);
+            here.address.take()
+        });
+        if let Ok(Some(address)) = address {
+            crate::task::drop_quietly(address.close());
+        }
+    }
+}
+
+impl Driver for World {
+    fn wait(&mut self, timeout: Option<Duration>) {
+        let reactor = HERE.try_with(|here| here.reactor.get().cloned());
+        match reactor {
+            Ok(Some(reactor)) => reactor.wait(timeout),
+            _ => std::thread::sleep(
+                timeout.expect("the loop waits for ever only where something can wake"),
+            ),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let look = |here: &Here| {
+            here.reactor.get().is_some_and(|reactor| {
+                here.address.borrow().is_some()
+                    || !reactor.sources.borrow().is_empty()
+                    || !reactor.waits.borrow().is_empty()
+            })
+        };
+        HERE.try_with(look).unwrap_or(false)
+    }
+
+    fn prospect(&self) -> Prospect {
+        with_address(|address| match address {
+            Some(address) if address.is_worked_for() => Prospect::Work,
+            Some(address) if address.has_callers() => Prospect::Calls,
+            _ => Prospect::Nothing,
+        })
+    }
+}
