@@ -37,7 +37,12 @@ const WORDS: &[(&str, &str)] = &[
 const WORDS_AT_HOME: &[(&str, &str)] = &[("abort", "stm/")];
 
 /// Calls of others that use such a word.
-const WORDS_OF_OTHERS: &[&str] = &["process::abort", "notify_one", "notify_all"];
+const WORDS_OF_OTHERS: &[&str] = &[
+    "process::abort",
+    "notify_one",
+    "notify_all",
+    "ConnectionAborted",
+];
 
 #[track_caller]
 fn keep(rule: &str, cure: &str, faults: Vec<String>) {
