@@ -106,6 +106,16 @@ impl<'a> Entries<'a> {
                 "waits for a change of what its transaction has read".to_string()
             }
             What::Atomically => format!("waits for a change of {}", object("TVar")),
+            What::Input => format!("waits for data from {}", object("descriptor")),
+            What::Output => format!("waits for room in {}", object("descriptor")),
+            What::Accept => format!("waits for a connection at {}", object("TcpListener")),
+            What::Connect => "waits for the answer to a connect".to_string(),
+            What::Offload => "waits for an OS thread that works for it".to_string(),
+            What::Thread => "waits in a channel between OS threads".to_string(),
+            What::Job => "waits for a job".to_string(),
+            What::Future => "waits for a future".to_string(),
+            What::Signal => "waits for a signal".to_string(),
+            What::Process => "waits for a process to end".to_string(),
             what => format!("waits in {what}"),
         };
         format!("{does} at {at}")
