@@ -33,7 +33,7 @@ struct Inbox {
     letters: Mutex<Option<Vec<Letter>>>,
     /// Whether there are letters: what is asked without the lock.
     filled: AtomicBool,
-    waker: mio::Waker,
+    waker: Arc<mio::Waker>,
     /// OS threads that work for the run.
     at_work: AtomicUsize,
     /// Those who may call in at any time.
@@ -41,7 +41,7 @@ struct Inbox {
 }
 
 impl Address {
-    pub(super) fn new(waker: mio::Waker) -> Self {
+    pub(super) fn new(waker: Arc<mio::Waker>) -> Self {
         Address(Arc::new(Inbox {
             letters: Mutex::new(Some(Vec::new())),
             filled: AtomicBool::new(false),

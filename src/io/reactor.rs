@@ -15,7 +15,7 @@ use super::waits::{Ticket, Waits};
 use crate::coroutine::say;
 use crate::scheduler::driver::{Driver, Prospect};
 use crate::scheduler::wait::WaitQueue;
-use crate::task::spawn_from_outside;
+use crate::task::{drop_quietly, spawn_from_outside};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -24,6 +24,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Events that one look takes.
@@ -72,6 +73,9 @@ pub(super) struct Reactor {
     sources: RefCell<Slab<Registered>>,
     serial: Cell<u32>,
     waits: RefCell<Waits>,
+    /// What ends its sleep: one for all the runs that it serves, since a late call for an earlier
+    /// one does no harm.
+    waker: OnceCell<Arc<mio::Waker>>,
 }
 
 /// A source, and the serial number in its token: a slot is used again, and an event of the one
@@ -104,6 +108,7 @@ impl Reactor {
             sources: RefCell::default(),
             serial: Cell::new(0),
             waits: RefCell::default(),
+            waker: OnceCell::new(),
         })
     }
 
@@ -134,6 +139,15 @@ impl Reactor {
             drop(sources.remove(slot(token)));
             let _ = self.poll.borrow().registry().deregister(&mut SourceFd(&fd));
         }
+    }
+
+    fn waker(&self) -> io::Result<Arc<mio::Waker>> {
+        if let Some(waker) = self.waker.get() {
+            return Ok(waker.clone());
+        }
+        let poll = self.poll.borrow();
+        let waker = super::faults::call(|| mio::Waker::new(poll.registry(), WAKER))?;
+        Ok(self.waker.get_or_init(|| Arc::new(waker)).clone())
     }
 
     pub(super) fn poll_fd<R>(&self, show: impl FnOnce(BorrowedFd<'_>) -> R) -> R {
@@ -238,9 +252,7 @@ pub(crate) fn address() -> io::Result<Option<Address>> {
     if let Some(address) = with_address(|address| address.cloned()) {
         return Ok(Some(address));
     }
-    let reactor = reactor()?;
-    let waker = mio::Waker::new(reactor.poll.borrow().registry(), WAKER)?;
-    let address = Address::new(waker);
+    let address = Address::new(reactor()?.waker()?);
     HERE.with(|here| here.address.replace(Some(address.clone())));
     Ok(Some(address))
 }
@@ -299,7 +311,8 @@ impl Drop for World {
             here.address.take()
         });
         if let Ok(Some(address)) = address {
-            crate::task::drop_quietly(address.close());
+            // Each on its own: a destructor of a user's may panic.
+            address.close().into_iter().for_each(drop_quietly);
         }
     }
 }

@@ -111,7 +111,7 @@ impl<'a> Entries<'a> {
             What::Accept => format!("waits for a connection at {}", object("TcpListener")),
             What::Connect => "waits for the answer to a connect".to_string(),
             What::Offload => "waits for an OS thread that works for it".to_string(),
-            What::Thread => "waits in a channel between OS threads".to_string(),
+            What::Thread => "waits for another OS thread".to_string(),
             What::Job => "waits for a job".to_string(),
             What::Future => "waits for a future".to_string(),
             What::Signal => "waits for a signal".to_string(),

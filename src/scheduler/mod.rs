@@ -54,6 +54,7 @@ use kernel::{Kernel, NOBODY, Remains};
 use ready::Entry;
 use roster::Roster;
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use task::{Fate, Flags, TaskId};
 pub(crate) use unjoined::{UnjoinedPanic, UnjoinedPanics};
@@ -392,6 +393,11 @@ impl Scheduler {
         let watched = task.serial == self.watched.get();
         task.body.about().fate.set(Fate::Abandoned);
         wake_all(&task.body.about().joiners, 0);
+        if let Some(waker) = task.body.about().take_waker() {
+            // Foreign code: whatever it does is left here.
+            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            std::mem::forget(woken);
+        }
         if task.coroutine.is_none() {
             self.roster.release(task.body.about().class.get());
         }

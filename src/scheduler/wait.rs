@@ -67,7 +67,8 @@ pub enum What {
     Connect,
     /// Another OS thread that works for it ([`offload`](crate::thread::offload)).
     Offload,
-    /// A channel whose other end may be in another OS thread.
+    /// Another OS thread that it calls, or that has the other end of a channel
+    /// ([`thread`](crate::thread)).
     Thread,
     /// A job in an OS thread of its own.
     Job,
@@ -114,7 +115,7 @@ impl fmt::Display for What {
             What::Accept => f.write_str("accept"),
             What::Connect => f.write_str("connect"),
             What::Offload => f.write_str("offload"),
-            What::Thread => f.write_str("a call on a channel of OS threads"),
+            What::Thread => f.write_str("a call to another OS thread"),
             What::Job => f.write_str("wait for a job"),
             What::Future => f.write_str("block_on"),
             What::Signal => f.write_str("wait for a signal"),

@@ -6,6 +6,7 @@ mod gather;
 mod handle;
 mod join;
 mod local;
+mod outcome;
 mod packet;
 mod scope;
 
@@ -21,6 +22,7 @@ pub use gather::{both, join_all, race};
 pub use handle::Task;
 pub use join::{JoinHandle, ScopedJoinHandle};
 pub use local::LocalKey;
+pub(crate) use outcome::{failure_of_current, outcome_of, wake_if_abandoned};
 pub(crate) use packet::{Ending, Harvest, Packet, drop_quietly};
 pub(crate) use scope::{Lender, Lent, lend};
 pub use scope::{Scope, scope};
