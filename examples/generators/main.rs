@@ -7,12 +7,16 @@
 //!
 //! - `cargo run --example generators`: everything, each step under a heading;
 //! - `cargo run --example generators -- uses`: iteration, receiving, trap;
-//! - `cargo run --example generators -- 3`: one step, here the third.
+//! - `cargo run --example generators -- 3`: one step, here the third;
+//! - `cargo run --example generators -- serve`: the echo server of step 7, until ^C. `nc 127.0.0.1 45000`
+//!   in several terminals gets its lines back, and the server goes on saying that it is alive.
 //!
 //! Read `uses.rs`, then `turns.rs` (steps 1 to 3), then `system.rs` (the scheduler of the later
-//! steps) with `programs.rs` (what runs on it). Then read `src/scheduler/mod.rs` of maypole itself:
+//! steps) with `programs.rs` (what runs on it), and for step 7 `echo.rs` and `sockets.rs`. Then read `src/scheduler/mod.rs` of maypole itself:
 //! the same loop.
+mod echo;
 mod programs;
+mod sockets;
 mod system;
 mod turns;
 mod uses;
@@ -36,7 +40,7 @@ const STEPS: [(&str, &str, fn()); 9] = [
         programs::step_5,
     ),
     ("6", "Step 6: waiting for a task", programs::step_6),
-    ("7", "Step 7: waiting for I/O", needs_sockets),
+    ("7", "Step 7: waiting for I/O", echo::step_7),
     ("8", "Step 8: calls between generators", programs::step_8),
 ];
 
@@ -46,8 +50,11 @@ fn main() -> ExitCode {
         .iter()
         .filter(|(name, ..)| arguments.is_empty() || arguments == [*name])
         .collect();
+    if arguments == ["serve"] {
+        echo::serve();
+    }
     if chosen.is_empty() {
-        eprintln!("usage: generators [STEP]     STEP is uses or a number from 1 to 8");
+        eprintln!("usage: generators [STEP | serve]     STEP is uses or a number from 1 to 8");
         return ExitCode::from(2);
     }
     for (index, (_, heading, show)) in chosen.into_iter().enumerate() {
@@ -58,8 +65,4 @@ fn main() -> ExitCode {
         show();
     }
     ExitCode::SUCCESS
-}
-
-fn needs_sockets() {
-    println!("left out: it needs sockets");
 }

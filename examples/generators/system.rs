@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!   ready ──► start or resume with the answer ──► yielded a call: serve it ──► ready again
-//!                        │                                └─ WaitTask ──► waiting ──► ready
+//!                        │                                ├─ WaitTask ──► waiting ──► ready
+//!                        │                                └─ ReadWait, WriteWait ──► sockets ──► ready
 //!                        └──► returned: "terminated", and those who waited are ready
 //! ```
+use super::sockets::{Sockets, Way};
 use maypole::generator::{Generator, Step, Yielder};
 use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{AsRawFd, RawFd};
 
 /// A task's body: it yields calls and is sent answers.
 pub type Body<R = ()> = Generator<Call, R, Answer>;
@@ -24,6 +27,10 @@ pub enum Call {
     NewTask(Body),
     KillTask(Id),
     WaitTask(Id),
+    /// Until the socket has something to read, or is closed.
+    ReadWait(RawFd),
+    /// Until the socket has room for something to write.
+    WriteWait(RawFd),
 }
 
 /// What it is sent back.
@@ -58,6 +65,16 @@ pub fn wait_task(system: &System, id: Id) -> bool {
     matches!(system.yield_(Call::WaitTask(id)), Answer::Done(true))
 }
 
+/// Waits until a read, or an accept, would not block.
+pub fn read_wait(system: &System, socket: &impl AsRawFd) {
+    system.yield_(Call::ReadWait(socket.as_raw_fd()));
+}
+
+/// Waits until a write would not block.
+pub fn write_wait(system: &System, socket: &impl AsRawFd) {
+    system.yield_(Call::WriteWait(socket.as_raw_fd()));
+}
+
 fn id_in(answer: Answer) -> Id {
     match answer {
         Answer::Id(id) => id,
@@ -83,6 +100,7 @@ pub struct Scheduler {
     ready: VecDeque<Id>,
     /// Who waits, and for whom.
     waiting: Vec<(Id, Id)>,
+    sockets: Sockets,
     last_id: Id,
     first: First,
 }
@@ -93,6 +111,7 @@ impl Scheduler {
             tasks: BTreeMap::new(),
             ready: VecDeque::new(),
             waiting: Vec::new(),
+            sockets: Sockets::default(),
             last_id: 0,
             first,
         }
@@ -106,9 +125,18 @@ impl Scheduler {
         self.last_id
     }
 
-    /// Runs until no task is ready.
+    /// Runs until no task is ready, nor can become so by a socket.
+    ///
+    /// Beazley looks at the sockets in a task of their own, which yields in between; it comes to the
+    /// same: as long as a task is ready it is only a look, else it is where the process sleeps.
     pub fn run(&mut self) {
-        while let Some(id) = self.ready.pop_front() {
+        loop {
+            for id in self.sockets.look(self.ready.is_empty()) {
+                self.answer(id, Answer::Nothing);
+            }
+            let Some(id) = self.ready.pop_front() else {
+                return;
+            };
             let task = self.tasks.get_mut(&id).expect("a ready task is alive");
             if task.body.is_done() {
                 self.exit(id); // it was killed since its last turn
@@ -144,6 +172,8 @@ impl Scheduler {
             }
             Call::WaitTask(id) if self.tasks.contains_key(&id) => self.waiting.push((caller, id)),
             Call::WaitTask(_) => self.answer(caller, Answer::Done(false)),
+            Call::ReadWait(socket) => self.sockets.wait(caller, socket, Way::In),
+            Call::WriteWait(socket) => self.sockets.wait(caller, socket, Way::Out),
         }
     }
 
@@ -158,7 +188,12 @@ impl Scheduler {
         let Some(task) = self.tasks.get_mut(&id) else {
             return false;
         };
+        // Before the body closes its socket.
+        let is_parked = self.sockets.forget(id);
         let is_killed = task.body.close().is_ok();
+        if is_parked {
+            self.ready.push_back(id);
+        }
         if is_killed && let Some(place) = self.waiting.iter().position(|(who, _)| *who == id) {
             self.waiting.remove(place);
             self.ready.push_back(id);
