@@ -301,7 +301,7 @@ fn only_kill_starts_an_unwind() {
             "task/cleanup.rs",
             "sync/condvar.rs",
             "time.rs",
-            "run.rs",
+            "run/",
         ],
         "payloads are passed on only where they are caught: in scopes, timeouts, generators and runs",
         "let the unwind pass, or end it",

@@ -1,5 +1,7 @@
 //! One program run again and again on one scheduler, whose stacks stay hot.
-use super::{Detail, Ended, Stage, beside_panics};
+use super::builder::STACK_SIZE;
+use super::environment::audits;
+use super::stage::{Detail, Ended, Stage, beside_panics};
 use crate::report;
 use crate::scheduler::Scheduler;
 use crate::scheduler::clock::Clock;
@@ -33,13 +35,13 @@ pub(crate) fn repeat<R>(
         report::quietly(|| {
             lend(|lender| {
                 body(&Repeat {
-                    scheduler: Scheduler::new(clock, super::STACK_SIZE),
+                    scheduler: Scheduler::new(clock, STACK_SIZE),
                     lender,
                     main,
                     at,
                     name: "main".into(),
                     max_turns,
-                    audit: super::audits(),
+                    audit: audits(),
                 })
             })
         })

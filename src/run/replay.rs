@@ -1,5 +1,8 @@
 //! Obeying a trail: `MAYPOLE_REPLAY`, once in a process.
-use super::{Clock, Ended, RunError};
+use super::builder::Clock;
+use super::environment::variable;
+use super::error::RunError;
+use super::stage::Ended;
 use crate::coroutine;
 use crate::report::{Recorder, Report, Steps, divergence};
 use crate::scheduler::Scheduler;
@@ -23,7 +26,7 @@ pub(crate) struct Order {
 #[track_caller]
 pub(crate) fn take_order() -> Option<Order> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
-    let text = super::variable("MAYPOLE_REPLAY")?;
+    let text = variable("MAYPOLE_REPLAY")?;
     if TAKEN.swap(true, Ordering::Relaxed) {
         return None;
     }
