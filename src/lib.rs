@@ -68,7 +68,7 @@ pub mod prelude;
 pub mod tour {}
 
 pub use report::Report;
-pub use run::{Builder, Clock, RunError, run};
+pub use run::{Budget, Builder, Clock, RunError, Scheduler, Tick, run};
 pub use scheduler::park::yield_now;
 pub use task::{
     JoinError, JoinHandle, Scope, ScopedJoinHandle, Task, TaskId, scope, spawn, spawn_now,

@@ -5,7 +5,9 @@
 //!                        │                         each until it has ended or parks in its cleanup
 //!                        └────► deadlock, turn limit, no stack: report, kill all, main first
 //! ```
+mod budget;
 mod builder;
+mod embedded;
 mod end;
 mod environment;
 mod error;
@@ -13,7 +15,9 @@ mod repeat;
 mod replay;
 mod stage;
 
+pub use budget::{Budget, Tick};
 pub use builder::{Builder, Clock};
+pub use embedded::Scheduler;
 pub use error::RunError;
 pub(crate) use repeat::{Repeat, repeat};
 pub(crate) use replay::{Order, take_order};

@@ -27,7 +27,7 @@ mod pump;
 mod stack;
 
 pub(crate) use arena::{Arena, Class, StackLimit};
-pub(crate) use current::Current;
+pub(crate) use current::{Current, Installed};
 pub(crate) use home::{Home, Lent};
 pub(crate) use overflow::watch as watch_for_overflow;
 pub use producer::Step;

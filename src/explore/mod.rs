@@ -448,9 +448,7 @@ fn explore(explorer: &Explorer, f: &dyn Fn(), at: &'static Location<'static>) ->
 }
 
 fn refuse_where_it_cannot_be(call: &str, at: &'static Location<'static>) {
-    if scheduler::is_running() {
-        panic!("maypole: {call} at {at} inside of a run on this OS thread; call it outside");
-    }
+    scheduler::refuse_second(call, at, "call it outside");
     atomic::refuse(call, at, "call it before or after");
     if cfg!(not(panic = "unwind")) {
         panic!("maypole: {call} at {at} in a program built with panic = \"abort\": it must unwind");

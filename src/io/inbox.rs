@@ -8,6 +8,7 @@
 //! A run has an inbox from the day it first needs one; with the run it is closed for good, so that
 //! a late letter never reaches another run.
 use super::waits::Ticket;
+use crate::scheduler::driver::Prospect;
 use std::mem;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -109,12 +110,17 @@ impl Address {
         Caller(self.clone())
     }
 
-    pub(super) fn is_worked_for(&self) -> bool {
-        self.0.at_work.load(Ordering::Acquire) > 0
-    }
-
-    pub(super) fn has_callers(&self) -> bool {
-        self.0.callers.load(Ordering::Acquire) > 0
+    /// What may still come. The last thing that somebody does who works for the run, or may call
+    /// in, is to post a letter, so that letters are looked for after them.
+    pub(super) fn prospect(&self) -> Prospect {
+        let inbox = &self.0;
+        let works = inbox.at_work.load(Ordering::Acquire) > 0;
+        let calls = inbox.callers.load(Ordering::Acquire) > 0;
+        match works || inbox.filled.load(Ordering::Acquire) {
+            true => Prospect::Work,
+            false if calls => Prospect::Calls,
+            false => Prospect::Nothing,
+        }
     }
 
     /// Takes the letters that have come.

@@ -22,7 +22,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,18 +43,21 @@ thread_local! {
 /// What this OS thread has.
 struct Here {
     reactor: OnceCell<Rc<Reactor>>,
-    /// Where others reach the run that is under way, once they need to.
-    address: RefCell<Option<Address>>,
-    /// Whether a run is under way.
-    open: Cell<bool>,
+    /// The run that is under way.
+    run: RefCell<Option<Rc<Entrance>>>,
+}
+
+/// Where others reach a run, once they need to.
+#[derive(Default)]
+struct Entrance {
+    address: OnceCell<Address>,
 }
 
 impl Here {
     const fn new() -> Self {
         Here {
             reactor: OnceCell::new(),
-            address: RefCell::new(None),
-            open: Cell::new(false),
+            run: RefCell::new(None),
         }
     }
 
@@ -168,11 +171,6 @@ impl Reactor {
                 std::process::abort();
             }
         }
-        let letters = with_address(|address| address.map(Address::take));
-        letters
-            .into_iter()
-            .flatten()
-            .for_each(|letter| self.read(letter));
     }
 
     fn look(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -227,34 +225,21 @@ fn dispatch(sources: &Slab<Registered>, event: &Event) {
 
 // ── the run that is under way ────────────────────────────────────────────────────────────────
 
-fn with_address<R>(look: impl FnOnce(Option<&Address>) -> R) -> R {
-    let mut look = Some(look);
-    let looked = HERE.try_with(|here| look.take().map(|look| look(here.address.borrow().as_ref())));
-    match (looked, look) {
-        (Ok(Some(result)), _) => result,
-        (_, Some(look)) => look(None),
-        _ => unreachable!("it was looked at once"),
-    }
-}
-
 /// Where other OS threads reach the run that is under way on this one; `None` outside of one.
 ///
 /// # Errors
 ///
 /// When the system has no descriptor for it.
 pub(crate) fn address() -> io::Result<Option<Address>> {
-    let Ok(open) = HERE.try_with(|here| here.open.get()) else {
+    let run = HERE.try_with(|here| here.run.borrow().clone());
+    let Ok(Some(entrance)) = run else {
         return Ok(None);
     };
-    if !open {
-        return Ok(None);
-    }
-    if let Some(address) = with_address(|address| address.cloned()) {
-        return Ok(Some(address));
+    if let Some(address) = entrance.address.get() {
+        return Ok(Some(address.clone()));
     }
     let address = Address::new(reactor()?.waker()?);
-    HERE.with(|here| here.address.replace(Some(address.clone())));
-    Ok(Some(address))
+    Ok(Some(entrance.address.get_or_init(|| address).clone()))
 }
 
 /// A place in the table of those who wait for other OS threads; it ends with this.
@@ -288,62 +273,84 @@ impl Drop for Waiting {
     }
 }
 
-/// The world outside of a run, which it begins and ends.
+/// The world outside of a run, which it begins and ends. It works as well while the thread-locals of
+/// its OS thread are being destroyed.
 pub(crate) struct World {
-    /// What a run on another OS thread must not end.
-    _here: std::marker::PhantomData<*const ()>,
+    entrance: Rc<Entrance>,
+    /// That of this OS thread, from the day that it has one.
+    reactor: OnceCell<Rc<Reactor>>,
 }
 
 impl World {
     /// Opens the inbox of the run that begins on this OS thread.
     pub(crate) fn begin() -> Self {
-        let _ = HERE.try_with(|here| here.open.set(true));
+        let entrance = Rc::new(Entrance::default());
+        let _ = HERE.try_with(|here| here.run.replace(Some(entrance.clone())));
         World {
-            _here: std::marker::PhantomData,
+            entrance,
+            reactor: OnceCell::new(),
         }
+    }
+
+    /// A descriptor that is readable when a look outside would find something.
+    ///
+    /// # Errors
+    ///
+    /// When the system has none.
+    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
+        reactor()?.poll_fd(|fd| fd.try_clone_to_owned())
+    }
+
+    /// Closes the inbox for good: what is in it is dropped, and what is still to come is refused.
+    pub(crate) fn close(&mut self) {
+        let _ = HERE.try_with(|here| here.run.take());
+        if let Some(address) = self.entrance.address.get() {
+            // Each on its own: a destructor of a user's may panic.
+            address.close().into_iter().for_each(drop_quietly);
+        }
+    }
+
+    fn reactor(&self) -> Option<&Rc<Reactor>> {
+        if self.reactor.get().is_none() {
+            let reactor = HERE.try_with(|here| here.reactor.get().cloned());
+            let _ = self.reactor.set(reactor.ok().flatten()?);
+        }
+        self.reactor.get()
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        let address = HERE.try_with(|here| {
-            here.open.set(false);
-            here.address.take()
-        });
-        if let Ok(Some(address)) = address {
-            // Each on its own: a destructor of a user's may panic.
-            address.close().into_iter().for_each(drop_quietly);
-        }
+        self.close();
     }
 }
 
 impl Driver for World {
     fn wait(&mut self, timeout: Option<Duration>) {
-        let reactor = HERE.try_with(|here| here.reactor.get().cloned());
-        match reactor {
-            Ok(Some(reactor)) => reactor.wait(timeout),
-            _ => std::thread::sleep(
+        let Some(reactor) = self.reactor() else {
+            return std::thread::sleep(
                 timeout.expect("the loop waits for ever only where something can wake"),
-            ),
+            );
+        };
+        reactor.wait(timeout);
+        if let Some(address) = self.entrance.address.get() {
+            address
+                .take()
+                .into_iter()
+                .for_each(|letter| reactor.read(letter));
         }
     }
 
     fn is_open(&self) -> bool {
-        let look = |here: &Here| {
-            here.reactor.get().is_some_and(|reactor| {
-                here.address.borrow().is_some()
-                    || !reactor.sources.borrow().is_empty()
-                    || !reactor.waits.borrow().is_empty()
-            })
-        };
-        HERE.try_with(look).unwrap_or(false)
+        self.reactor().is_some_and(|reactor| {
+            self.entrance.address.get().is_some()
+                || !reactor.sources.borrow().is_empty()
+                || !reactor.waits.borrow().is_empty()
+        })
     }
 
     fn prospect(&self) -> Prospect {
-        with_address(|address| match address {
-            Some(address) if address.is_worked_for() => Prospect::Work,
-            Some(address) if address.has_callers() => Prospect::Calls,
-            _ => Prospect::Nothing,
-        })
+        let address = self.entrance.address.get();
+        address.map_or(Prospect::Nothing, Address::prospect)
     }
 }

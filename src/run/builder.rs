@@ -63,7 +63,7 @@ pub struct Builder {
     stack_size: Option<usize>,
     pub(super) clock: Clock,
     pub(super) seed: u64,
-    max_turns: u64,
+    pub(super) max_turns: u64,
     timer_slack: Duration,
     fail_on_unjoined_panic: bool,
 }
@@ -238,11 +238,7 @@ impl Builder {
         main: impl FnOnce() -> T,
         at: &'static Location<'static>,
     ) -> Result<T, RunError> {
-        if scheduler::is_running() {
-            panic!(
-                "maypole: run at {at} inside of another run on this OS thread; spawn a task instead"
-            );
-        }
+        scheduler::refuse_second("run", at, "spawn a task instead");
         atomic::refuse("run", at, "call it before or after");
         let mut options = self.heed_environment();
         let order = replay::take_order();
@@ -277,7 +273,7 @@ impl Builder {
         options.conclude(ended)
     }
 
-    fn scheduler(&self) -> Scheduler {
+    pub(super) fn scheduler(&self) -> Scheduler {
         let clock = match self.clock {
             Clock::Real => KernelClock::real(),
             Clock::Virtual => KernelClock::virtual_time(),

@@ -25,8 +25,8 @@ fn verdict(stop: Stop) -> RunError {
         Stop::Stacks(_) => RunError::Stacks(nothing),
         Stop::Deadlock => RunError::Deadlock(nothing),
         Stop::Diverged => RunError::Diverged(nothing),
-        Stop::Watched | Stop::Quiet | Stop::Empty | Stop::Hopeless => {
-            unreachable!("a run stops so only while it is being ended")
+        Stop::Watched | Stop::Quiet | Stop::Empty | Stop::Hopeless | Stop::Idle => {
+            unreachable!("a run stops so only while it is being ended, or has a host")
         }
     }
 }
@@ -193,7 +193,7 @@ impl End<'_> {
     fn drive_until_quiet(&mut self) -> bool {
         match self.scheduler.drive(self.driver) {
             Stop::Empty => true,
-            Stop::Quiet | Stop::Watched => false,
+            Stop::Quiet | Stop::Watched | Stop::Idle => false,
             // Those that no kill has reached yet may still die.
             Stop::Hopeless if self.has_unkilled() => false,
             Stop::Deadlock | Stop::Hopeless | Stop::Turns | Stop::Stacks(_) | Stop::Diverged => {

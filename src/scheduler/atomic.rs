@@ -90,16 +90,19 @@ pub(crate) fn refuse_nested(call: &str, at: &'static Location<'static>) {
 #[cold]
 #[inline(never)]
 pub(crate) fn refuse(call: &str, at: &'static Location<'static>, cure: &str) {
-    let Some(outer) = STRETCH.get() else {
-        return;
-    };
-    if outer.unwinds() {
-        return (outer.undo)(Cause::Nesting);
+    if let Some(begun_at) = in_the_way() {
+        panic!("maypole: {call} at {at} inside the transaction begun at {begun_at}: {cure}");
     }
-    panic!(
-        "maypole: {call} at {at} inside the transaction begun at {}: {cure}",
-        outer.at
-    );
+}
+
+/// Where the stretch began inside of which the caller is; one that unwinds is undone instead.
+pub(crate) fn in_the_way() -> Option<&'static Location<'static>> {
+    let outer = STRETCH.get()?;
+    if outer.unwinds() {
+        (outer.undo)(Cause::Nesting);
+        return None;
+    }
+    Some(outer.at)
 }
 
 /// A destructor is about to park: undoes the stretch that unwinds. True if none is in the way.

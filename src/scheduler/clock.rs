@@ -50,6 +50,11 @@ impl Clock {
         }
     }
 
+    /// The moment `nanoseconds` after the epoch; `None` beyond what the system can express.
+    pub(crate) fn instant_of(&self, nanoseconds: u64) -> Option<Instant> {
+        self.epoch.checked_add(Duration::from_nanos(nanoseconds))
+    }
+
     /// `at` on this clock; moments before the epoch are the epoch.
     pub(crate) fn nanoseconds(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.epoch);

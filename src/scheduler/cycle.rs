@@ -81,7 +81,10 @@ impl Scheduler {
         let is_busy = |kernel: &mut Kernel| {
             !kernel.ready.is_empty() || kernel.next_deadline().is_some() || kernel.waits_outside()
         };
-        let others = match driver.prospect() != Prospect::Nothing || self.kernel(is_busy) {
+        // A host goes on in any case.
+        let hosted = !driver.may_sleep();
+        let others = match hosted || driver.prospect() != Prospect::Nothing || self.kernel(is_busy)
+        {
             true => Others::GoOn,
             false => Others::AreStuck,
         };

@@ -8,10 +8,11 @@ use super::policy::Kind;
 use super::task::{Body, Flags, KillNote, TaskId};
 use super::wait::{Wait, WaitQueue, What};
 use super::{
-    CURRENT, First, IN_PANIC_HOOK, Scheduler, Traits, UnjoinedPanic, atomic, clock, park,
-    run_nested,
+    CURRENT, First, IN_PANIC_HOOK, Scheduler, Traits, UnjoinedPanic, atomic, clock, hosted_at,
+    park, run_nested,
 };
 use crate::coroutine::{self, Current, StackLimit};
+use std::fmt::Display;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -47,12 +48,23 @@ pub(super) fn no_scheduler() -> ! {
 #[cold]
 #[inline(never)]
 pub(crate) fn outside(wait: Wait) -> ! {
-    panic!(
-        "maypole: {call} at {at} is outside of maypole::run; wrap main in maypole::run(|| ...) \
-         to give it a scheduler",
-        call = wait.what,
-        at = wait.at
-    );
+    outside_of_tasks(&wait.what, wait.at)
+}
+
+/// The same, for one that never waits.
+#[cold]
+#[inline(never)]
+pub(crate) fn outside_of_tasks(call: &dyn Display, at: &'static Location<'static>) -> ! {
+    match hosted_at() {
+        Some(built_at) => panic!(
+            "maypole: {call} at {at} is outside of the tasks of the scheduler built at {built_at}; \
+             spawn a task that does it"
+        ),
+        None => panic!(
+            "maypole: {call} at {at} is outside of maypole::run; wrap main in maypole::run(|| ...) \
+             to give it a scheduler"
+        ),
+    }
 }
 
 /// Adds a task, and runs it nested on the running one if it goes first. The caller keeps a

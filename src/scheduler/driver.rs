@@ -21,4 +21,9 @@ pub(crate) trait Driver {
     fn is_open(&self) -> bool;
 
     fn prospect(&self) -> Prospect;
+
+    /// Whether the loop may wait in it, or let virtual time go on; elsewhere a host does.
+    fn may_sleep(&self) -> bool {
+        true
+    }
 }

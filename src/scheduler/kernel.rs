@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 /// Turns between two looks at the clock and the outside world while tasks stay ready: reading the
 /// clock costs five switches, polling twenty.
-const TURNS_PER_LOOK: u32 = 64;
+pub(crate) const TURNS_PER_LOOK: u32 = 64;
 
 /// Five seconds, in nanoseconds.
 const CLEANUP: u64 = 5_000_000_000;
@@ -49,8 +49,11 @@ pub(crate) struct Kernel {
     pub(super) quick: u32,
     /// Turns until the next look outside, while no turn is plain.
     pub(super) look_in: u32,
-    /// Turns until the run ends as one that spins.
-    turns_left: u64,
+    /// Turns until the loop comes back: until the run ends as one that spins, or a host's budget is
+    /// used up. Counted at every look.
+    pub(super) turns_left: u64,
+    /// Those in the line that a policy may choose from: all but in a host's round.
+    pub(super) round: usize,
     /// Set when a turn needs more than the head of the queue: a policy, an observer, a pause.
     pub(super) slow: bool,
     /// The run is being ended: the loop comes back whenever nothing is ready and a task is left
@@ -99,6 +102,7 @@ impl Kernel {
             quick: TURNS_PER_LOOK,
             look_in: 0,
             turns_left: u64::MAX,
+            round: usize::MAX,
             slow: false,
             ending: false,
             looks_since_kill: 0,
@@ -342,11 +346,12 @@ impl Kernel {
     }
 
     fn choose_among_ready(&mut self) -> Option<Entry> {
-        let index = match (&mut self.policy, self.ready.len()) {
+        let index = match (&mut self.policy, self.ready.len().min(self.round)) {
             (_, 0) => return None,
             (Some(policy), among @ 2..) => policy.choose(&Choice::plain(among)).unwrap_or(0),
             _ => 0,
         };
+        self.leave_round();
         self.ready.take(index)
     }
 
@@ -401,7 +406,7 @@ impl Kernel {
     // ── time ─────────────────────────────────────────────────────────────────────────────────
 
     /// Wakes whom the time has come for.
-    pub(super) fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         if self.timers.is_empty() {
             return;
         }

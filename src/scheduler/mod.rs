@@ -20,6 +20,7 @@ mod door;
 pub(crate) mod driver;
 mod exploring;
 mod hold;
+mod host;
 pub(crate) mod kernel;
 pub(crate) mod kill;
 pub(crate) mod object;
@@ -44,17 +45,20 @@ pub(crate) use door::{
     Ban, chance, choose_case, choose_value, cleanup_deadline, count_waiters, current, current_id,
     current_in_panic, deadline_after, deadline_at, first_offer, has_such_waiter, has_waiter,
     in_panic_hook, is_current_killed, is_exploring, is_in_task, is_kill_pending, is_running,
-    keep_panic, kill, launch, mark_panic_hook, now, outside, panic_joined, swap_hook_mark,
-    tell_of_panic, wake_all, wake_all_outside, wake_first, wake_one, wake_one_outside, with_kernel,
+    keep_panic, kill, launch, mark_panic_hook, now, outside, outside_of_tasks, panic_joined,
+    swap_hook_mark, tell_of_panic, wake_all, wake_all_outside, wake_first, wake_one,
+    wake_one_outside, with_kernel,
 };
 
-use crate::coroutine::{self, Current, Kind, Label, Signal, StackLimit};
+use crate::coroutine::{self, Current, Installed, Kind, Label, Signal, StackLimit};
 use driver::{Driver, Prospect};
+pub(crate) use host::{hosted_at, refuse_second};
 use kernel::{Kernel, NOBODY, Remains};
 use ready::Entry;
 use roster::Roster;
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 use task::{Fate, Flags, TaskId};
 pub(crate) use unjoined::{UnjoinedPanic, UnjoinedPanics};
@@ -91,6 +95,8 @@ pub(crate) struct Scheduler {
     /// Panics that nobody has joined yet.
     panics: RefCell<UnjoinedPanics>,
     slack: Cell<Duration>,
+    /// Where it was built, if a host calls the loop.
+    hosted_at: Cell<Option<&'static Location<'static>>>,
     /// Who is told of a cycle that closes.
     on_cycle: Cell<Option<cycle::Tell>>,
 }
@@ -113,6 +119,20 @@ pub(crate) enum Stop {
     Hopeless,
     /// The policy has ended the run.
     Diverged,
+    /// Nothing is ready, and the driver is one that must not sleep.
+    Idle,
+}
+
+/// What a loop in which nobody is ready may do.
+pub(crate) enum Outlook {
+    /// Wait for the outside world, or for the next deadline.
+    Sleep(Option<Duration>),
+    /// Let virtual time go on to the next deadline.
+    Jump(u64),
+    /// Wake those whose time has come.
+    Expire,
+    /// Nothing could wake anybody.
+    Nothing,
 }
 
 /// Who goes on after a spawn.
@@ -140,6 +160,7 @@ impl Scheduler {
             watched: Cell::new(0),
             panics: RefCell::default(),
             slack: Cell::new(Duration::ZERO),
+            hosted_at: Cell::new(None),
             on_cycle: Cell::new(None),
         }
     }
@@ -162,6 +183,17 @@ impl Scheduler {
     /// [`is_running`].
     pub(crate) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
         CURRENT.with(|current| current.enter(self, body))
+    }
+
+    pub(crate) fn slack(&self) -> Duration {
+        self.slack.get()
+    }
+
+    /// Makes this, built for a host at `at`, the scheduler of the OS thread until what it returns
+    /// is dropped. The caller has checked [`is_running`].
+    pub(crate) fn install(self, at: &'static Location<'static>) -> Installed<Scheduler> {
+        self.hosted_at.set(Some(at));
+        Current::install(&CURRENT, Rc::new(self))
     }
 
     /// Borrows the kernel for one transition. Nothing may suspend inside, and nothing of a user's
@@ -274,10 +306,10 @@ impl Scheduler {
 
     /// Nobody is ready: waits for the next deadline or the outside world.
     fn idle(&self, driver: &mut dyn Driver) -> Result<(), Stop> {
-        let (deadline, quiet, empty) = self.kernel(|kernel| {
+        let (quiet, empty) = self.kernel(|kernel| {
             kernel.current = NOBODY;
             let quiet = kernel.ending && kernel.unkilled > 0;
-            (kernel.next_deadline(), quiet, kernel.is_empty())
+            (quiet, kernel.is_empty())
         });
         if empty {
             return Err(Stop::Empty);
@@ -285,29 +317,15 @@ impl Scheduler {
         if quiet {
             return Err(Stop::Quiet);
         }
-        let (now, virtual_time, waits_outside) = self.kernel(|kernel| {
-            let (clock, waits_outside) = (&kernel.clock, kernel.waits_outside());
-            (clock.now(), clock.is_virtual(), waits_outside)
-        });
-        let prospect = driver.prospect();
-        match deadline {
-            Some(_) if virtual_time && (waits_outside || prospect == Prospect::Work) => {
-                driver.wait(None);
-            }
-            Some(deadline) if virtual_time => {
-                self.kernel(|kernel| kernel.clock.jump_to(deadline));
-                // Whatever came meanwhile comes first, as on the real clock.
-                if driver.is_open() {
-                    driver.wait(Some(Duration::ZERO));
-                }
-            }
-            Some(deadline) if deadline > now => {
-                let left = Duration::from_nanos(deadline - now);
-                driver.wait(Some(left.saturating_add(self.slack.get())));
-            }
-            Some(_) => {}
-            None if waits_outside || prospect != Prospect::Nothing => driver.wait(None),
-            None => {
+        if !driver.may_sleep() {
+            return Err(Stop::Idle);
+        }
+        let deadline = self.kernel(|kernel| kernel.next_deadline());
+        match self.outlook(deadline, driver) {
+            Outlook::Sleep(timeout) => driver.wait(timeout),
+            Outlook::Jump(deadline) => self.jump(deadline, driver),
+            Outlook::Expire => {}
+            Outlook::Nothing => {
                 return Err(match self.refusal.take() {
                     Some(limit) if !self.starved.borrow().is_empty() => Stop::Stacks(limit),
                     _ => Stop::Deadlock,
@@ -316,6 +334,37 @@ impl Scheduler {
         }
         self.kernel(|kernel| kernel.expire());
         Ok(())
+    }
+
+    /// What may be done while nobody is ready and the next timer that counts is due at `deadline`.
+    pub(crate) fn outlook(&self, deadline: Option<u64>, driver: &dyn Driver) -> Outlook {
+        let (now, virtual_time, waits_outside) = self.kernel(|kernel| {
+            let (clock, waits_outside) = (&kernel.clock, kernel.waits_outside());
+            (clock.now(), clock.is_virtual(), waits_outside)
+        });
+        let prospect = driver.prospect();
+        match deadline {
+            Some(_) if virtual_time && (waits_outside || prospect == Prospect::Work) => {
+                Outlook::Sleep(None)
+            }
+            Some(deadline) if virtual_time => Outlook::Jump(deadline),
+            Some(deadline) if deadline > now => {
+                let left = Duration::from_nanos(deadline - now);
+                Outlook::Sleep(Some(left.saturating_add(self.slack.get())))
+            }
+            Some(_) => Outlook::Expire,
+            None if waits_outside || prospect != Prospect::Nothing => Outlook::Sleep(None),
+            None => Outlook::Nothing,
+        }
+    }
+
+    /// Lets virtual time go on.
+    pub(crate) fn jump(&self, deadline: u64, driver: &mut dyn Driver) {
+        self.kernel(|kernel| kernel.clock.jump_to(deadline));
+        // Whatever came meanwhile comes first, as on the real clock.
+        if driver.is_open() {
+            driver.wait(Some(Duration::ZERO));
+        }
     }
 
     /// Gives a task its stack, at its first turn. `None`: it waits for one.

@@ -52,11 +52,7 @@ use std::time::Duration;
 pub fn current() -> Task {
     match scheduler::current() {
         Some((id, body)) => Task::new(id, body),
-        None => panic!(
-            "maypole: task::current at {} is outside of maypole::run; wrap main in \
-             maypole::run(|| ...) to give it a scheduler",
-            Location::caller()
-        ),
+        None => scheduler::outside_of_tasks(&"task::current", Location::caller()),
     }
 }
 
