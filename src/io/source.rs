@@ -214,7 +214,7 @@ impl Source {
             call,
             has_turn: false,
         };
-        match block_on_within(attempt, || deadline(manner.limit), wait) {
+        match block_outside(attempt, manner.limit, wait) {
             Some(result) => result,
             None => Err(too_late(manner.what)),
         }
@@ -281,6 +281,12 @@ impl Drop for Source {
     }
 }
 
+/// Completes a call that waits for the outside world, unless its limit comes first.
+#[inline(always)]
+pub(super) fn block_outside<C: Case>(case: C, limit: Limit, wait: Wait) -> Option<C::Output> {
+    block_on_within(case, || deadline(limit), wait)
+}
+
 /// The moment until which a call may wait. Destructors of a task that unwinds have so much time
 /// for all of them, or a peer that does not read could keep a killed task for ever.
 fn deadline(limit: Limit) -> Option<u64> {
@@ -292,7 +298,7 @@ fn deadline(limit: Limit) -> Option<u64> {
 }
 
 #[cold]
-fn too_late(what: What) -> io::Error {
+pub(super) fn too_late(what: What) -> io::Error {
     let text = match std::thread::panicking() {
         true => format!("{what} took longer than a task that unwinds may wait"),
         false => format!("{what} took longer than its time-out"),

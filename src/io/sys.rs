@@ -1,8 +1,12 @@
 //! The system calls that neither std nor mio offers, as safe functions over borrowed descriptors.
 #![allow(unsafe_code)]
 
+use super::source::Way;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Connections that the system keeps for a listener until they are accepted; the system's own
@@ -18,9 +22,15 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 
 /// Waits until `fd` is readable, for at most `timeout`, to the nanosecond where the system can.
 pub(super) fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    poll(fd, libc::POLLIN, timeout).map(|events| events != 0)
+}
+
+/// Waits for at most `timeout` until one of `events` holds for `fd`, or its other end is gone; tells
+/// what holds.
+fn poll(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Duration) -> io::Result<libc::c_short> {
     let mut polled = libc::pollfd {
         fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
+        events,
         revents: 0,
     };
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -39,7 +49,7 @@ pub(super) fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result
         // SAFETY: `polled` is one entry, as said.
         unsafe { libc::poll(&mut polled, 1, milliseconds) }
     };
-    check(ready).map(|ready| ready > 0)
+    check(ready).map(|_| polled.revents)
 }
 
 /// Lets the system keep many connections for `listener`: std asks for 128.
@@ -71,4 +81,329 @@ pub(super) fn shut_down(fd: BorrowedFd<'_>) -> io::Result<()> {
 pub(super) fn poll_fd(poll: &mio::Poll) -> BorrowedFd<'_> {
     // SAFETY: the poll owns its descriptor, and the borrow ends before it does.
     unsafe { BorrowedFd::borrow_raw(poll.as_raw_fd()) }
+}
+
+// ── any descriptor ───────────────────────────────────────────────────────────────────────────
+
+/// Whether a call on `fd` that goes this way would not wait now. It does not wait itself.
+pub(super) fn is_ready(fd: BorrowedFd<'_>, way: Way) -> io::Result<bool> {
+    let events = match way {
+        Way::In => libc::POLLIN,
+        Way::Out => libc::POLLOUT,
+    };
+    match poll(fd, events, Duration::ZERO)? {
+        0 => Ok(false),
+        events if events & libc::POLLNVAL != 0 => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        _ => Ok(true),
+    }
+}
+
+pub(super) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the buffer is `buffer`, whole; the descriptor is borrowed.
+    let read = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
+}
+
+/// Says whether calls on what `fd` names wait. Others that have it open are meant, too.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+    let mut nonblocking = libc::c_int::from(nonblocking);
+    // SAFETY: the request reads one number; the descriptor is borrowed.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &mut nonblocking) }).map(drop)
+}
+
+// ── processes ────────────────────────────────────────────────────────────────────────────────
+
+/// A descriptor of a process that nobody has waited for yet; it is readable when that has ended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn open_process(id: u32) -> io::Result<OwnedFd> {
+    // SAFETY: a call on numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id as libc::pid_t, 0) };
+    let fd = check(fd as libc::c_int)?;
+    // SAFETY: the call made it just now, for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends a signal to the process that `process` names, and never to another.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn send_to(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let nothing = ptr::null::<libc::siginfo_t>();
+    let number = libc::SYS_pidfd_send_signal;
+    // SAFETY: the record may be null; the descriptor is borrowed.
+    let sent = unsafe { libc::syscall(number, process.as_raw_fd(), signal, nothing, 0) };
+    check(sent as libc::c_int).map(drop)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn open_process(_: u32) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn send_to(_: BorrowedFd<'_>, _: i32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Sends a signal to the process of this number.
+pub(crate) fn send(id: u32, signal: i32) -> io::Result<()> {
+    // SAFETY: a call on numbers.
+    check(unsafe { libc::kill(id as libc::pid_t, signal) }).map(drop)
+}
+
+/// Waits, in this OS thread, until a child has ended, and leaves its status to be asked for.
+pub(crate) fn await_end(id: u32) {
+    let how = libc::WEXITED | libc::WNOWAIT;
+    loop {
+        let mut record = std::mem::MaybeUninit::<libc::siginfo_t>::uninit();
+        // SAFETY: the system writes into `record`, which is as large as it says.
+        let ended = unsafe { libc::waitid(libc::P_PID, id, record.as_mut_ptr(), how) };
+        let interrupted = io::ErrorKind::Interrupted;
+        if check(ended).is_ok() || io::Error::last_os_error().kind() != interrupted {
+            return;
+        }
+    }
+}
+
+// ── signals ──────────────────────────────────────────────────────────────────────────────────
+//
+//   a signal ──► on_signal ──► when it came, by its number
+//                          ├─► the bell ──► every reactor with a listener: an edge
+//                          └─► the handler of before, if there was one
+
+/// One more than the largest number of a signal on any system.
+const SIGNALS: usize = 129;
+
+/// How many signals came so far.
+static CAME: AtomicUsize = AtomicUsize::new(0);
+
+/// What is known of each signal.
+static SIGNAL: [Heard; SIGNALS] = [const { Heard::new() }; SIGNALS];
+
+/// The two ends of the bell, which is never closed; -1 before there is one.
+static BELL: [AtomicI32; 2] = [const { AtomicI32::new(-1) }; 2];
+
+/// Who installs or takes back a handler: one at a time. What handled each signal before.
+static BEFORE: Mutex<[Option<libc::sigaction>; SIGNALS]> = Mutex::new([None; SIGNALS]);
+
+struct Heard {
+    listeners: AtomicUsize,
+    /// The number of its latest arrival among all that came.
+    last: AtomicUsize,
+    /// The handler of before, null if there was none. Never freed: one may be running.
+    before: AtomicPtr<Handler>,
+}
+
+#[derive(PartialEq)]
+struct Handler {
+    address: libc::sighandler_t,
+    takes_record: bool,
+}
+
+impl Heard {
+    const fn new() -> Self {
+        Heard {
+            listeners: AtomicUsize::new(0),
+            last: AtomicUsize::new(0),
+            before: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}
+
+/// How many signals came so far: what comes from now on has a larger number.
+pub(crate) fn signals_so_far() -> usize {
+    CAME.load(Ordering::SeqCst)
+}
+
+/// The number of the latest arrival of `signal`.
+pub(crate) fn last_arrival(signal: i32) -> usize {
+    SIGNAL[signal as usize].last.load(Ordering::SeqCst)
+}
+
+/// Has `signal` noted when it comes, until as many [`ignore_signal`]s.
+pub(crate) fn listen_to_signal(signal: i32) -> io::Result<()> {
+    let known = usize::try_from(signal)
+        .ok()
+        .filter(|signal| (1..SIGNALS).contains(signal));
+    let Some(index) = known else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    if SIGNAL[index].listeners.load(Ordering::SeqCst) == 0 {
+        let old = action(signal, None)?;
+        remember(&SIGNAL[index], &old);
+        let mut new = old;
+        new.sa_sigaction = on_signal as *const () as usize;
+        // Calls of other OS threads go on; a small stack is not burdened where there is another.
+        new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        // Counted first: the handler may run as soon as it is installed.
+        SIGNAL[index].listeners.store(1, Ordering::SeqCst);
+        if let Err(error) = action(signal, Some(&new)) {
+            SIGNAL[index].listeners.store(0, Ordering::SeqCst);
+            return Err(error);
+        }
+        before[index] = Some(old);
+    } else {
+        SIGNAL[index].listeners.fetch_add(1, Ordering::SeqCst);
+    }
+    Ok(())
+}
+
+fn remember(heard: &Heard, old: &libc::sigaction) {
+    let is_ours = old.sa_sigaction == on_signal as *const () as usize;
+    if is_ours || matches!(old.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
+        heard.before.store(ptr::null_mut(), Ordering::SeqCst);
+        return;
+    }
+    let handler = Handler {
+        address: old.sa_sigaction,
+        takes_record: old.sa_flags & libc::SA_SIGINFO != 0,
+    };
+    // SAFETY: null, or one that was made below and is never freed.
+    let known = unsafe { heard.before.load(Ordering::SeqCst).as_ref() };
+    if known != Some(&handler) {
+        let handler = Box::into_raw(Box::new(handler));
+        heard.before.store(handler, Ordering::SeqCst);
+    }
+}
+
+/// Ends that; after the last listener, what was before is again. Tells whether this was the last.
+pub(crate) fn ignore_signal(signal: i32) -> bool {
+    let index = signal as usize;
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let others = SIGNAL[index].listeners.fetch_sub(1, Ordering::SeqCst) - 1;
+    if others == 0
+        && let Some(old) = before[index].take()
+        && handles(signal)
+    {
+        let _ = action(signal, Some(&old));
+    }
+    others == 0
+}
+
+/// Whether ours is the handler, and not one that somebody has installed over it.
+fn handles(signal: i32) -> bool {
+    let ours = on_signal as *const () as usize;
+    action(signal, None).is_ok_and(|now| now.sa_sigaction == ours)
+}
+
+/// Sets what handles a signal, if that is given; tells what did before.
+fn action(signal: i32, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
+    let mut old = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    let new = new.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `new` is null or a whole record, whose handler was in use or is `on_signal`, which
+    // does only what a handler may; `old` is written.
+    check(unsafe { libc::sigaction(signal, new, old.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so it wrote `old`.
+    Ok(unsafe { old.assume_init() })
+}
+
+/// Notes that a signal came, and rings. It makes system calls, touches atomics, and no more.
+extern "C" fn on_signal(
+    signal: libc::c_int,
+    record: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    type Plain = extern "C" fn(libc::c_int);
+    type WithRecord = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+    let Some(heard) = SIGNAL.get(signal as usize) else {
+        return;
+    };
+    // SAFETY: the address of this OS thread's own number.
+    let errno = unsafe { errno() };
+    // SAFETY: as above; the interrupted code may be about to read it.
+    let errno_before = unsafe { *errno };
+    let listeners = heard.listeners.load(Ordering::SeqCst);
+    if listeners > 0 {
+        let number = CAME.fetch_add(1, Ordering::SeqCst) + 1;
+        heard.last.fetch_max(number, Ordering::SeqCst);
+        ring();
+    }
+    // SAFETY: null, or one that is never freed.
+    match unsafe { heard.before.load(Ordering::SeqCst).as_ref() } {
+        Some(before) if before.takes_record => {
+            // SAFETY: whoever installed it promised this signature by `SA_SIGINFO`.
+            let handler: WithRecord = unsafe { std::mem::transmute(before.address) };
+            handler(signal, record, context);
+        }
+        Some(before) => {
+            // SAFETY: without `SA_SIGINFO` a handler takes the signal alone.
+            let handler: Plain = unsafe { std::mem::transmute(before.address) };
+            handler(signal);
+        }
+        None if listeners == 0 => come_again(signal),
+        None => {}
+    }
+    // SAFETY: as above.
+    unsafe { *errno = errno_before };
+}
+
+/// The last listener has just gone, so the signal does what it would do a moment later.
+fn come_again(signal: i32) {
+    if !handles(signal) {
+        return;
+    }
+    // SAFETY: all zeroes is a valid `sigaction`: the default action, no flags, an empty mask.
+    let default: libc::sigaction = unsafe { std::mem::zeroed() };
+    let _ = action(signal, Some(&default));
+    // SAFETY: a call on numbers. It comes when the handler has returned.
+    unsafe { libc::raise(signal) };
+}
+
+#[cfg(any(target_os = "linux", target_os = "emscripten", target_os = "hurd"))]
+use libc::__errno_location as errno;
+
+#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno;
+
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+use libc::__error as errno;
+
+/// Makes an edge at the bell. It need not be read: an edge comes with every write.
+fn ring() {
+    let [ear, bell] = BELL.each_ref().map(|end| end.load(Ordering::SeqCst));
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: eight bytes, as said; the bell does not block, and a number that is none is refused.
+    let rung = unsafe { libc::write(bell, one.as_ptr().cast(), one.len()) };
+    if rung < 0 {
+        // It is full; whoever has heard the edges does not look at what it holds.
+        let mut all = [0; 1 << 12];
+        // SAFETY: the buffer is `all`, whole; the bell does not block.
+        while unsafe { libc::read(ear, all.as_mut_ptr().cast(), all.len()) } == all.len() as isize {
+        }
+        // SAFETY: as above.
+        unsafe { libc::write(bell, one.as_ptr().cast(), one.len()) };
+    }
+}
+
+/// A descriptor with an edge after every signal that somebody listens to.
+pub(crate) fn bell() -> io::Result<OwnedFd> {
+    // Whoever installs handlers makes the bell: one at a time.
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    if BELL[0].load(Ordering::SeqCst) < 0 {
+        use std::os::fd::IntoRawFd;
+        let (ear, bell) = make_bell()?;
+        BELL[1].store(bell.into_raw_fd(), Ordering::SeqCst);
+        BELL[0].store(ear.into_raw_fd(), Ordering::SeqCst);
+    }
+    drop(before);
+    // SAFETY: it is never closed.
+    let ear = unsafe { BorrowedFd::borrow_raw(BELL[0].load(Ordering::SeqCst)) };
+    ear.try_clone_to_owned()
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn make_bell() -> io::Result<(OwnedFd, OwnedFd)> {
+    // SAFETY: a call on numbers.
+    let bell = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the call made it just now, for us.
+    let bell = unsafe { OwnedFd::from_raw_fd(bell) };
+    Ok((bell.try_clone()?, bell))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn make_bell() -> io::Result<(OwnedFd, OwnedFd)> {
+    use std::os::fd::AsFd;
+    let (ear, bell) = io::pipe()?;
+    set_nonblocking(ear.as_fd(), true)?;
+    set_nonblocking(bell.as_fd(), true)?;
+    Ok((ear.into(), bell.into()))
 }
