@@ -180,7 +180,7 @@ impl Call {
             }
             Ended::Retry => world.retries((*me, self.number), prediction),
             Ended::Abort(_) => world.count(|counts| &mut counts.aborts),
-            Ended::Broke(Broke::NothingRead) => world.count(|counts| &mut counts.unread),
+            Ended::Broke(_) if ended == Ended::Retry => world.count(|counts| &mut counts.in_vain),
             Ended::Broke(_) => {}
         }
     }

@@ -163,7 +163,7 @@ impl World {
             false => counts.wakes + model.waits.uncounted,
         };
         let fits = (found.commits, found.aborts) == (counts.commits, counts.aborts)
-            && (counts.retries..=counts.retries + counts.unread).contains(&found.retries)
+            && (counts.retries..=counts.retries + counts.in_vain).contains(&found.retries)
             && (counts.wakes..=most).contains(&found.wakes);
         if !fits {
             self.fail(format!("it was counted {found}, and should be {counts:?}"));

@@ -39,8 +39,8 @@ pub struct Counts {
     pub wakes: u64,
     /// Woken before it came to park.
     pub again: u64,
-    /// Retries that had read nothing, which may count or not.
-    pub unread: u64,
+    /// Retries that had read nothing, or came when all was over: they may count or not.
+    pub in_vain: u64,
     pub panics: u64,
     pub kills: u64,
     pub timeouts: u64,
@@ -56,7 +56,7 @@ impl Counts {
         self.retries += other.retries;
         self.wakes += other.wakes;
         self.again += other.again;
-        self.unread += other.unread;
+        self.in_vain += other.in_vain;
         self.panics += other.panics;
         self.kills += other.kills;
         self.timeouts += other.timeouts;
