@@ -339,7 +339,7 @@ fn check_killed_sees_a_timeout_that_expires_while_the_task_computes() {
     maypole::run(|| {
         let result = timeout(ms(3), || {
             let start = Instant::now();
-            while start.elapsed() < Duration::from_secs(1) {
+            while start.elapsed() < Duration::from_secs(60) {
                 check_killed();
             }
         });
