@@ -448,7 +448,7 @@ fn explore(explorer: &Explorer, f: &dyn Fn(), at: &'static Location<'static>) ->
 }
 
 fn refuse_where_it_cannot_be(call: &str, at: &'static Location<'static>) {
-    scheduler::refuse_second(call, at, "call it outside");
+    scheduler::refuse_second(call, at, ["a run", "call it outside"]);
     atomic::refuse(call, at, "call it before or after");
     if cfg!(not(panic = "unwind")) {
         panic!("maypole: {call} at {at} in a program built with panic = \"abort\": it must unwind");

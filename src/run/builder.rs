@@ -238,7 +238,7 @@ impl Builder {
         main: impl FnOnce() -> T,
         at: &'static Location<'static>,
     ) -> Result<T, RunError> {
-        scheduler::refuse_second("run", at, "spawn a task instead");
+        scheduler::refuse_second("run", at, ["another run", "spawn a task instead"]);
         atomic::refuse("run", at, "call it before or after");
         let mut options = self.heed_environment();
         let order = replay::take_order();

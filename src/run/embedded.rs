@@ -123,7 +123,7 @@ impl Builder {
     #[track_caller]
     pub fn build(self) -> Scheduler {
         let at = Location::caller();
-        scheduler::refuse_second("Builder::build", at, "spawn a task instead");
+        scheduler::refuse_second("Builder::build", at, ["a run", "spawn a task instead"]);
         atomic::refuse("Builder::build", at, "call it before or after");
         let options = self.heed_environment();
         Scheduler(Some(Host {

@@ -10,19 +10,20 @@ pub(crate) fn hosted_at() -> Option<&'static Location<'static>> {
     with_scheduler(|scheduler| scheduler.and_then(|scheduler| scheduler.hosted_at.get()))
 }
 
-/// Refuses what needs an OS thread without a scheduler.
+/// Refuses what needs an OS thread without a scheduler; says what kind of run it would be in, and
+/// the cure.
 ///
 /// # Panics
 ///
 /// When this one has one.
-pub(crate) fn refuse_second(call: &str, at: &'static Location<'static>, cure: &str) {
+pub(crate) fn refuse_second(call: &str, at: &'static Location<'static>, [run, cure]: [&str; 2]) {
     match hosted_at() {
         Some(built_at) => panic!(
             "maypole: {call} at {at} while this OS thread has the scheduler built at {built_at}, \
              which lives until it is dropped; spawn a task on it, or use another OS thread"
         ),
         None if is_running() => {
-            panic!("maypole: {call} at {at} inside of another run on this OS thread; {cure}")
+            panic!("maypole: {call} at {at} inside of {run} on this OS thread; {cure}")
         }
         None => {}
     }
