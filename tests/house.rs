@@ -302,8 +302,10 @@ fn only_kill_starts_an_unwind() {
             "sync/condvar.rs",
             "time.rs",
             "run/",
+            "thread/offload.rs",
         ],
-        "payloads are passed on only where they are caught: in scopes, timeouts, generators and runs",
+        "payloads are passed on only where they are caught: in scopes, timeouts, generators, \
+         runs and other OS threads",
         "let the unwind pass, or end it",
     );
 }

@@ -64,7 +64,14 @@ impl Address {
     ///
     /// Gives the letter back if the run is over.
     pub(crate) fn post(&self, letter: Letter) -> Result<(), Letter> {
+        self.post_and(letter, || ())
+    }
+
+    /// The same; `also` happens in the same moment, as far as the run can see.
+    #[inline]
+    fn post_and(&self, letter: Letter, also: impl FnOnce()) -> Result<(), Letter> {
         let mut letters = self.letters();
+        also();
         let Some(queue) = &mut *letters else {
             return Err(letter);
         };
@@ -101,7 +108,10 @@ impl Address {
     /// Says that an OS thread works for the run while the token lives.
     pub(crate) fn work(&self) -> AtWork {
         self.0.at_work.fetch_add(1, Ordering::Relaxed);
-        AtWork(self.clone())
+        AtWork {
+            address: self.clone(),
+            counts: true,
+        }
     }
 
     /// Says that somebody may call in while the token lives.
@@ -146,20 +156,38 @@ impl Address {
 }
 
 /// An OS thread works for a run while this lives: no deadlock, and virtual time stands still.
-pub(crate) struct AtWork(Address);
+pub(crate) struct AtWork {
+    address: Address,
+    /// Whether it is not done yet.
+    counts: bool,
+}
 
 impl AtWork {
     /// Whom the work is for.
     pub(crate) fn address(&self) -> &Address {
-        &self.0
+        &self.address
+    }
+
+    /// It is done: wakes whoever waits with `ticket`. The same as a wake and a drop, with one
+    /// call of the system for both.
+    pub(crate) fn done(mut self, ticket: Ticket) {
+        self.counts = false;
+        let at_work = &self.address.0.at_work;
+        // Whoever takes the letter finds no work any more.
+        let ends = || {
+            at_work.fetch_sub(1, Ordering::Release);
+        };
+        let _ = self.address.post_and(Letter::Wake(ticket), ends);
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.0.at_work.fetch_sub(1, Ordering::Release);
-        // It may sleep because of this work alone.
-        self.0.ring();
+        if self.counts {
+            self.address.0.at_work.fetch_sub(1, Ordering::Release);
+            // It may sleep because of this work alone.
+            self.address.ring();
+        }
     }
 }
 

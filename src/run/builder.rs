@@ -9,6 +9,7 @@ use crate::scheduler::clock::Clock as KernelClock;
 use crate::scheduler::policy::Seeded;
 use crate::scheduler::{self, Scheduler, atomic};
 use crate::task::lend;
+use crate::thread::Offices;
 use std::panic::{Location, resume_unwind};
 use std::time::Duration;
 
@@ -66,6 +67,9 @@ pub struct Builder {
     pub(super) max_turns: u64,
     timer_slack: Duration,
     fail_on_unjoined_panic: bool,
+    /// As asked for.
+    cleanup: Option<Duration>,
+    pub(super) offload_limit: Option<usize>,
 }
 
 impl Default for Builder {
@@ -77,6 +81,8 @@ impl Default for Builder {
             max_turns: u64::MAX,
             timer_slack: Duration::ZERO,
             fail_on_unjoined_panic: false,
+            cleanup: None,
+            offload_limit: None,
         }
     }
 }
@@ -208,6 +214,51 @@ impl Builder {
         self
     }
 
+    /// Gives destructors that wait for the outside world while their task unwinds so much time, 5
+    /// seconds unless said otherwise. After that what they wait for fails with
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut), so that a peer who reads nothing cannot hold up
+    /// the end of a task that flushes a buffer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// maypole::Builder::new()
+    ///     .cleanup(Duration::from_millis(100))
+    ///     .run(|| ())
+    ///     .unwrap();
+    /// ```
+    pub fn cleanup(mut self, limit: Duration) -> Self {
+        self.cleanup = Some(limit);
+        self
+    }
+
+    /// Lets at most so many OS threads, and at least one, work for the tasks at a time
+    /// ([`thread::offload`](crate::thread::offload)); unless said otherwise four for each core, 16
+    /// at least and 64 at most.
+    ///
+    /// A function that waits for another one that was offloaded takes two.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maypole::{scope, thread};
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// let at_once = AtomicU32::new(0);
+    /// let work = || {
+    ///     assert!(at_once.fetch_add(1, Ordering::SeqCst) < 2);
+    ///     at_once.fetch_sub(1, Ordering::SeqCst);
+    /// };
+    /// maypole::Builder::new()
+    ///     .offload_limit(2)
+    ///     .run(|| scope(|s| (0..9).for_each(|_| drop(s.spawn(|| thread::offload(work))))))
+    ///     .unwrap();
+    /// ```
+    pub fn offload_limit(mut self, threads: usize) -> Self {
+        self.offload_limit = Some(threads);
+        self
+    }
+
     /// Runs `main` as the first task; see [`run`].
     ///
     /// Parks: no, as [`run`].
@@ -246,6 +297,7 @@ impl Builder {
             options.clock = order.clock();
         }
         let ended = beside_panics(|| {
+            let _offices = Offices::open(options.offload_limit);
             lend(|lender| {
                 let scheduler = options.scheduler();
                 if let Some(order) = &order {
@@ -283,6 +335,9 @@ impl Builder {
         scheduler.watch_cycles(report::cycle_closed);
         scheduler.kernel(|kernel| {
             kernel.audit = audits();
+            if let Some(limit) = self.cleanup {
+                kernel.cleanup = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+            }
             if self.seed != 0 {
                 kernel.set_policy(Box::new(Seeded::new(self.seed)));
             }

@@ -20,7 +20,7 @@ use crate::scheduler::driver::{Driver, Prospect};
 use crate::scheduler::kernel::TURNS_PER_LOOK;
 use crate::scheduler::{self, Outlook, Stop, atomic};
 use crate::task::JoinHandle;
-use crate::thread::Remote;
+use crate::thread::{Offices, Remote};
 use std::cell::OnceCell;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -85,6 +85,7 @@ impl RefUnwindSafe for Scheduler {}
 struct Host {
     core: Installed<scheduler::Scheduler>,
     world: World,
+    _offices: Offices,
     /// Where it was built.
     at: &'static Location<'static>,
     max_turns: u64,
@@ -129,6 +130,7 @@ impl Builder {
         Scheduler(Some(Host {
             core: options.scheduler().install(at),
             world: World::begin(),
+            _offices: Offices::open(options.offload_limit),
             at,
             max_turns: options.max_turns,
             turns_left: options.max_turns,

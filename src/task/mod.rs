@@ -24,7 +24,7 @@ pub use join::{JoinHandle, ScopedJoinHandle};
 pub use local::LocalKey;
 pub(crate) use outcome::{failure_of_current, outcome_of, wake_if_abandoned};
 pub(crate) use packet::{Ending, Harvest, Packet, drop_quietly};
-pub(crate) use scope::{Lender, Lent, lend};
+pub(crate) use scope::{Away, Errand, Lender, Lent, lend};
 pub use scope::{Scope, scope};
 
 use crate::coroutine::Extent;

@@ -28,6 +28,9 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Erases lifetimes for as long as [`lend`] runs.
 pub(crate) struct Lender<'env> {
@@ -89,6 +92,80 @@ impl<'env> Lender<'env> {
         // SAFETY: only the lifetime changes. `lend` does not end before the token in the packet's
         // ending is dropped, and `'env` outlives `lend`, so nothing borrowed is used too late.
         unsafe { std::mem::transmute::<Rc<dyn Body + 'a>, Rc<dyn Body>>(body) }
+    }
+}
+
+/// A call that another OS thread makes, with its lifetime erased.
+pub(crate) struct Errand {
+    call: Box<dyn FnOnce() + Send>,
+    /// Dropped last: from then on what the call has borrowed is free.
+    gone: Gone,
+}
+
+impl Errand {
+    /// Makes the call. Nothing of it is left when the owner finds it done.
+    pub(crate) fn run(self) {
+        let Errand { call, gone } = self;
+        call();
+        drop(gone);
+    }
+}
+
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// The owner's end of an [`Errand`]; it is not let go before the errand is gone.
+pub(crate) struct Away {
+    gone: Arc<AtomicBool>,
+    _lent: Lent,
+}
+
+impl Away {
+    /// Whether the call was made, or dropped.
+    pub(crate) fn is_back(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        // Its owner has waited, so that nobody is held up here. Otherwise the whole OS thread is:
+        // what the call has borrowed must stay where it is.
+        while !self.is_back() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl<'env> Lender<'env> {
+    /// Forgets how long a call may live that another OS thread is to make.
+    pub(crate) fn erase_call<'a>(&self, call: impl FnOnce() + Send + 'a) -> (Errand, Away)
+    where
+        'env: 'a,
+    {
+        let call: Box<dyn FnOnce() + Send + 'a> = Box::new(call);
+        // SAFETY: only the lifetime changes. `lend` does not end before the token in `Away` is
+        // dropped, which comes after the errand has dropped the call with all that it captured,
+        // and `'env` outlives `lend`, so nothing borrowed is used too late. What the errand still
+        // touches then, its flag, is shared and borrows nothing.
+        let call = unsafe {
+            std::mem::transmute::<Box<dyn FnOnce() + Send + 'a>, Box<dyn FnOnce() + Send>>(call)
+        };
+        let gone = Arc::new(AtomicBool::new(false));
+        let errand = Errand {
+            call,
+            gone: Gone(gone.clone()),
+        };
+        let away = Away {
+            gone,
+            _lent: self.token(),
+        };
+        (errand, away)
     }
 }
 

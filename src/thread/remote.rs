@@ -14,7 +14,7 @@ use std::task::{Wake, Waker};
 
 thread_local! {
     /// Whom an OS thread works for that runs no scheduler.
-    static EMPLOYER: RefCell<Option<Remote>> = const { RefCell::new(None) };
+    static EMPLOYER: RefCell<Option<Address>> = const { RefCell::new(None) };
 }
 
 /// The way into a run from other OS threads; see [`remote`].
@@ -68,7 +68,7 @@ pub fn remote() -> Remote {
     match io::address() {
         Ok(Some(address)) => Remote::to(&address),
         Ok(None) => match employer() {
-            Some(remote) => remote,
+            Some(address) => Remote::to(&address),
             None => panic!(
                 "maypole: thread::remote at {at} is outside of maypole::run, and this OS thread \
                  works for no run; call it in a task and hand the Remote over"
@@ -78,24 +78,25 @@ pub fn remote() -> Remote {
     }
 }
 
-fn employer() -> Option<Remote> {
-    let look = |employer: &RefCell<Option<Remote>>| employer.borrow().clone();
+fn employer() -> Option<Address> {
+    let look = |employer: &RefCell<Option<Address>>| employer.borrow().clone();
     EMPLOYER.try_with(look).ok().flatten()
 }
 
-/// Runs `body`, in an OS thread of its own, on behalf of a run: it is what [`remote`] gives there.
-pub(crate) fn on_behalf_of<R>(remote: Remote, body: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Remote>);
+/// Runs `body` on behalf of the run at `address`, in an OS thread that runs no scheduler: that run
+/// is the one that [`remote`] leads to.
+pub(crate) fn on_behalf_of<R>(address: &Address, body: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Address>);
     impl Drop for Restore {
         fn drop(&mut self) {
             exchange(self.0.take());
         }
     }
-    let _restore = Restore(exchange(Some(remote)));
+    let _restore = Restore(exchange(Some(address.clone())));
     body()
 }
 
-fn exchange(employer: Option<Remote>) -> Option<Remote> {
+fn exchange(employer: Option<Address>) -> Option<Address> {
     EMPLOYER.try_with(|slot| slot.replace(employer)).ok()?
 }
 

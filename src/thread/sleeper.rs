@@ -1,5 +1,5 @@
 //! Who waits for another OS thread: a task of a run, or an OS thread that runs no task.
-use crate::io::{Address, Ticket, Waiting, address};
+use crate::io::{Address, AtWork, Ticket, Waiting, address};
 use crate::scheduler::is_in_task;
 use crate::scheduler::wait::WaitQueue;
 use std::io;
@@ -57,6 +57,23 @@ impl Bed {
                 address, waiting, ..
             } => Sleeper::Task(address.clone(), waiting.ticket()),
             Bed::Thread => Sleeper::Thread(std::thread::current()),
+        }
+    }
+}
+
+/// Whom to tell that a job is done, and for which run it was done.
+pub(super) struct Finish {
+    pub(super) sleeper: Sleeper,
+    pub(super) work: Option<AtWork>,
+}
+
+impl Finish {
+    pub(super) fn tell(self) {
+        match (self.sleeper, self.work) {
+            (Sleeper::Task(address, ticket), Some(work)) if work.address().is(&address) => {
+                work.done(ticket);
+            }
+            (sleeper, _) => sleeper.wake(),
         }
     }
 }
