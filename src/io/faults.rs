@@ -48,6 +48,16 @@ pub(crate) fn call<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     call()
 }
 
+/// Makes a system call again and again until no signal comes in between.
+pub(crate) fn uninterrupted<T>(mut make: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call(&mut make) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn fail() -> Option<io::Error> {

@@ -5,6 +5,7 @@ pub mod faults;
 mod inbox;
 mod reactor;
 mod ready;
+mod retries;
 mod source;
 mod stdin;
 mod stream;
@@ -17,7 +18,7 @@ pub use stdin::{Lines, Stdin, stdin};
 
 pub(crate) use inbox::{Address, AtWork, Caller, Letter};
 pub(crate) use reactor::{Waiting, World, address};
-pub(crate) use source::{Manner, Source, Way, refuse_exploring};
-pub(crate) use stream::Stream;
-pub(crate) use sys::widen_backlog;
+pub(crate) use source::{Again, Manner, Source, Way, closed, deadline, refuse_exploring, too_late};
+pub(crate) use stream::{Stream, check_timeout};
+pub(crate) use sys::{bind_reuse_port, peek, widen_backlog};
 pub(crate) use waits::Ticket;

@@ -9,7 +9,8 @@
 //! Each OS thread has one from the first call on that needs it; it outlives runs, and so do the
 //! sockets that are registered with it.
 use super::inbox::{Address, Letter};
-use super::source::Sides;
+use super::retries::Retries;
+use super::source::{Sides, Way};
 use super::sys;
 use super::waits::{Ticket, Waits};
 use crate::coroutine::say;
@@ -79,6 +80,7 @@ pub(super) struct Reactor {
     /// What ends its sleep: one for all the runs that it serves, since a late call for an earlier
     /// one does no harm.
     waker: OnceCell<Arc<mio::Waker>>,
+    retries: Retries,
 }
 
 /// A source, and the serial number in its token: a slot is used again, and an event of the one
@@ -112,6 +114,7 @@ impl Reactor {
             serial: Cell::new(0),
             waits: RefCell::default(),
             waker: OnceCell::new(),
+            retries: Retries::default(),
         })
     }
 
@@ -127,10 +130,17 @@ impl Reactor {
         let mut sources = self.sources.borrow_mut();
         let token = token(sources.vacant_key(), serial);
         let both = Interest::READABLE | Interest::WRITABLE;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let both = both | Interest::PRIORITY;
         let poll = self.poll.borrow();
         super::faults::call(|| poll.registry().register(&mut SourceFd(&fd), token, both))?;
         sources.insert(Registered { serial, sides });
         Ok(token)
+    }
+
+    /// Has `sides` tried again after `pause`.
+    pub(super) fn retry(&self, pause: Duration, sides: &Rc<Sides>, way: Way) {
+        self.retries.add(pause, sides, way);
     }
 
     /// Ends that, if it has not ended. To be called before `fd` is closed: a duplicate of it would
@@ -159,7 +169,9 @@ impl Reactor {
 
     /// Waits for at most `timeout`, and wakes what became ready.
     fn wait(&self, timeout: Option<Duration>) {
-        match self.look(timeout) {
+        let looked = self.look(self.retries.bound(timeout));
+        self.retries.wake_due();
+        match looked {
             Ok(()) => {}
             // A signal: the loop looks how things stand.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -346,6 +358,7 @@ impl Driver for World {
             self.entrance.address.get().is_some()
                 || !reactor.sources.borrow().is_empty()
                 || !reactor.waits.borrow().is_empty()
+                || !reactor.retries.is_empty()
         })
     }
 

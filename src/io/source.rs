@@ -20,15 +20,19 @@ use super::sys;
 use crate::scheduler::object::{Object, ObjectView};
 use crate::scheduler::task::TaskId;
 use crate::scheduler::wait::{Wait, WaitQueue, What};
-use crate::scheduler::{cleanup_deadline, is_exploring, wake_all_outside, wake_one_outside};
+use crate::scheduler::{
+    cleanup_deadline, is_exploring, is_in_task, wake_all_outside, wake_one_outside,
+};
 use crate::select::{Case, Limit, block_on_within};
 use mio::Token;
 use mio::event::Event;
 use std::cell::{Cell, OnceCell};
+use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,8 +51,9 @@ struct Side {
     taken: Cell<bool>,
     /// Nothing is there: the next call waits for an event first.
     empty: Cell<bool>,
-    /// The other end is gone, so no call has to wait any more.
-    over: Cell<bool>,
+    /// A call that moves fewer bytes than it could has not found the side empty: what is left, an
+    /// end or what comes after a mark, has had its event.
+    ragged: Cell<bool>,
 }
 
 impl Side {
@@ -58,15 +63,15 @@ impl Side {
             event: WaitQueue::new(),
             taken: Cell::new(false),
             empty: Cell::new(false),
-            over: Cell::new(false),
+            ragged: Cell::new(false),
         }
     }
 
     #[inline]
-    fn happened(&self, over: bool) {
+    fn happened(&self, ragged: bool) {
         self.empty.set(false);
-        if over {
-            self.over.set(true);
+        if ragged {
+            self.ragged.set(true);
         }
         wake_one_outside(&self.event, 0);
     }
@@ -107,11 +112,18 @@ impl Sides {
     pub(super) fn happened(&self, event: &Event) {
         let over = event.is_error();
         if event.is_readable() || event.is_read_closed() || over {
-            self.input.happened(over || event.is_read_closed());
+            // A read stops at urgent data, whatever comes after it.
+            let ragged = over || event.is_read_closed() || event.is_priority();
+            self.input.happened(ragged);
         }
         if event.is_writable() || event.is_write_closed() || over {
             self.output.happened(over || event.is_write_closed());
         }
+    }
+
+    /// The time has come to try again what no event tells of.
+    pub(super) fn try_again(&self, way: Way) {
+        self.side(way).happened(false);
     }
 }
 
@@ -148,6 +160,11 @@ pub(crate) struct Manner {
 }
 
 impl Source {
+    /// For calls that have no descriptor yet and are only ever made [again](Again).
+    pub(crate) fn without_fd(kind: &'static str, made_at: &'static Location<'static>) -> Source {
+        Source::new(-1, kind, made_at)
+    }
+
     /// For `fd`, which does not block; it was made at `made_at`, by a call named `kind`.
     ///
     /// # Panics
@@ -172,25 +189,42 @@ impl Source {
         }
     }
 
-    /// The call that made it.
-    pub(crate) fn kind(&self) -> &'static str {
-        self.sides.kind
-    }
-
     /// Where it was made.
     pub(crate) fn made_at(&self) -> &'static Location<'static> {
         self.sides.made_at
     }
 
-    /// Has the reactor tell of it from now on; false if it does already.
-    fn register(&self) -> io::Result<bool> {
-        if self.registered.get().is_some() {
-            return Ok(false);
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sides.closed_at.get().is_some()
+    }
+
+    /// # Errors
+    ///
+    /// If it was closed under those who use it, where that was.
+    #[inline]
+    pub(crate) fn check_open(&self) -> io::Result<()> {
+        match self.sides.closed_at.get() {
+            Some(at) => Err(closed(self.sides.kind, at)),
+            None => Ok(()),
         }
-        let reactor = reactor::reactor()?;
-        let token = reactor.register(self.fd, self.sides.clone())?;
-        let _ = self.registered.set((reactor, token));
-        Ok(true)
+    }
+
+    /// Has the reactor tell of it from now on.
+    fn register(&self) -> io::Result<()> {
+        if self.registered.get().is_none() {
+            let reactor = reactor::reactor()?;
+            let token = reactor.register(self.fd, self.sides.clone())?;
+            let _ = self.registered.set((reactor, token));
+        }
+        Ok(())
+    }
+
+    /// Has the side tried again after `pause`, on the system's clock: virtual time stands while
+    /// somebody waits for the outside world.
+    #[cold]
+    fn try_later(&self, way: Way, pause: Duration) -> io::Result<()> {
+        reactor::reactor()?.retry(pause, &self.sides, way);
+        Ok(())
     }
 
     /// Makes a call that may have to wait for the other end, parking the task until it need not.
@@ -204,13 +238,28 @@ impl Source {
         manner: Manner,
         call: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
+        self.operate_again(manner, |_| Again::No, call)
+    }
+
+    /// The same; `again` says which failures are none yet.
+    #[inline(always)]
+    pub(crate) fn operate_again<T>(
+        &self,
+        manner: Manner,
+        again: impl FnMut(&io::Error) -> Again,
+        call: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        if is_exploring() {
+            refuse_exploring(self.sides.kind, self.sides.made_at);
+        }
         let wait = Wait {
             what: manner.what,
             at: manner.at,
         };
         let attempt = Attempt {
             source: self,
-            side: self.sides.side(manner.way),
+            way: manner.way,
+            again,
             call,
             has_turn: false,
         };
@@ -227,14 +276,35 @@ impl Source {
         &self,
         manner: Manner,
         wanted: usize,
-        call: impl FnMut() -> io::Result<usize>,
+        mut call: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
+        if wanted == 0 {
+            return self.operate_at_once(&mut call);
+        }
         let moved = self.operate(manner, call)?;
         if moved > 0 && moved < wanted && self.registered.get().is_some() {
             let side = self.sides.side(manner.way);
-            side.empty.set(!side.over.get());
+            side.empty.set(!side.ragged.get());
         }
         Ok(moved)
+    }
+
+    /// Makes a call that never waits, and minds neither turn nor line.
+    #[cold]
+    fn operate_at_once<T>(&self, call: &mut dyn FnMut() -> io::Result<T>) -> io::Result<T> {
+        self.check_open()?;
+        faults::uninterrupted(call)
+    }
+
+    /// Has no call conclude from the bytes that it moved that there are no more.
+    pub(crate) fn ragged(self) -> Self {
+        self.sides.input.ragged.set(true);
+        self
+    }
+
+    /// Has calls on the side look how things stand: this OS thread has changed that.
+    pub(crate) fn stir(&self, way: Way) {
+        self.sides.side(way).happened(true);
     }
 
     /// Makes a call now, for a caller that does not wait.
@@ -243,9 +313,10 @@ impl Source {
         way: Way,
         call: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
-        if let Some(at) = self.sides.closed_at.get() {
-            return Err(closed(self.sides.kind, at));
+        if is_exploring() {
+            refuse_exploring(self.sides.kind, self.sides.made_at);
         }
+        self.check_open()?;
         match self.sides.side(way).taken.get() {
             true => Err(io::ErrorKind::WouldBlock.into()),
             false => faults::call(call),
@@ -289,7 +360,7 @@ pub(super) fn block_outside<C: Case>(case: C, limit: Limit, wait: Wait) -> Optio
 
 /// The moment until which a call may wait. Destructors of a task that unwinds have so much time
 /// for all of them, or a peer that does not read could keep a killed task for ever.
-fn deadline(limit: Limit) -> Option<u64> {
+pub(crate) fn deadline(limit: Limit) -> Option<u64> {
     let own = limit.deadline();
     match std::thread::panicking() {
         true => own.into_iter().chain(cleanup_deadline()).min(),
@@ -298,7 +369,7 @@ fn deadline(limit: Limit) -> Option<u64> {
 }
 
 #[cold]
-pub(super) fn too_late(what: What) -> io::Error {
+pub(crate) fn too_late(what: impl fmt::Display) -> io::Error {
     let text = match std::thread::panicking() {
         true => format!("{what} took longer than a task that unwinds may wait"),
         false => format!("{what} took longer than its time-out"),
@@ -307,7 +378,7 @@ pub(super) fn too_late(what: What) -> io::Error {
 }
 
 #[cold]
-fn closed(kind: &str, at: &Location<'_>) -> io::Error {
+pub(crate) fn closed(kind: &str, at: &Location<'_>) -> io::Error {
     io::Error::new(
         io::ErrorKind::ConnectionAborted,
         format!("the {kind} was closed at {at}"),
@@ -328,53 +399,87 @@ pub(crate) fn refuse_exploring(kind: &str, at: &Location<'_>) {
     }
 }
 
+/// What is made of a call that failed.
+#[derive(Clone, Copy)]
+pub(crate) enum Again {
+    /// It has failed.
+    No,
+    /// It is made again at once.
+    Now,
+    /// No event tells when it is worth a try, so it is made again after this time.
+    After(Duration),
+}
+
 /// A call that may wait.
-struct Attempt<'a, F> {
+struct Attempt<'a, A, F> {
     source: &'a Source,
-    side: &'a Side,
+    way: Way,
+    again: A,
     call: F,
     has_turn: bool,
 }
 
-impl<T, F: FnMut() -> io::Result<T>> Case for Attempt<'_, F> {
+impl<A, F> Attempt<'_, A, F> {
+    #[inline(always)]
+    fn side(&self) -> &Side {
+        self.source.sides.side(self.way)
+    }
+}
+
+impl<T, A, F> Case for Attempt<'_, A, F>
+where
+    A: FnMut(&io::Error) -> Again,
+    F: FnMut() -> io::Result<T>,
+{
     type Output = io::Result<T>;
 
     #[inline(always)]
     fn try_now(&mut self) -> Option<io::Result<T>> {
-        let side = self.side;
+        let side = self.source.sides.side(self.way);
         if !self.has_turn {
             if !side.take_turn() {
                 return None;
             }
             self.has_turn = true;
         }
-        if let Some(at) = self.source.sides.closed_at.get() {
-            return Some(Err(closed(self.source.sides.kind, at)));
+        if let Err(error) = self.source.check_open() {
+            return Some(Err(error));
         }
-        if side.empty.get() {
+        // Outside of a run nobody has looked for events.
+        if side.empty.get() && is_in_task() {
             return None;
         }
         loop {
-            match faults::call(&mut self.call) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // An event that tells how things stand now follows a registration.
-                    if let Err(error) = self.source.register() {
-                        return Some(Err(error));
-                    }
-                    side.empty.set(true);
-                    return None;
-                }
-                result => return Some(result),
+            let error = match faults::call(&mut self.call) {
+                Ok(value) => return Some(Ok(value)),
+                Err(error) => error,
+            };
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
             }
+            let known = match (self.again)(&error) {
+                Again::Now => continue,
+                // There must be a task to wait.
+                Again::After(pause) if is_in_task() => self.source.try_later(self.way, pause),
+                // To be refused: a call that has to wait.
+                Again::After(_) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                Again::No if error.kind() == io::ErrorKind::WouldBlock => {
+                    // An event that tells how things stand now follows a registration.
+                    let known = self.source.register();
+                    side.empty.set(known.is_ok());
+                    known
+                }
+                _ => return Some(Err(error)),
+            };
+            return known.err().map(Err);
         }
     }
 
     #[inline]
     fn enlist(&mut self) -> (&WaitQueue, usize) {
         let queue = match self.has_turn {
-            true => &self.side.event,
-            false => &self.side.line,
+            true => &self.side().event,
+            false => &self.side().line,
         };
         let sides = &self.source.sides;
         queue.introduce(|| {
@@ -392,11 +497,11 @@ impl<T, F: FnMut() -> io::Result<T>> Case for Attempt<'_, F> {
     }
 }
 
-impl<F> Drop for Attempt<'_, F> {
+impl<A, F> Drop for Attempt<'_, A, F> {
     #[inline]
     fn drop(&mut self) {
         if self.has_turn {
-            self.side.pass_turn();
+            self.side().pass_turn();
         }
     }
 }

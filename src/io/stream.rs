@@ -4,6 +4,7 @@ use crate::scheduler::wait::What;
 use crate::select::Limit;
 use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::Location;
 use std::time::Duration;
@@ -29,6 +30,28 @@ impl<S: AsFd> Stream<S> {
             write_timeout: Cell::new(None),
             nonblocking: Cell::new(false),
         }
+    }
+
+    /// Has no call conclude from the bytes that it moved that there are no more: a read of a Unix
+    /// socket stops where a descriptor was sent, whatever comes after it.
+    pub(crate) fn ragged(mut self) -> Self {
+        self.source = self.source.ragged();
+        self
+    }
+
+    /// The socket, unless it was closed under those who use it.
+    ///
+    /// # Errors
+    ///
+    /// What [`Source::close`] says.
+    #[inline]
+    pub(crate) fn open(&self) -> io::Result<&S> {
+        self.source.check_open()?;
+        Ok(&self.socket)
+    }
+
+    pub(crate) fn close(&self, at: &'static Location<'static>) {
+        self.source.close(self.socket.as_fd(), at);
     }
 
     pub(crate) fn socket(&self) -> &S {
@@ -63,12 +86,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// Of no time at all, as in std.
     pub(crate) fn set_timeout(&self, way: Way, timeout: Option<Duration>) -> io::Result<()> {
-        if timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "cannot set a 0 duration timeout",
-            ));
-        }
+        check_timeout(timeout)?;
         match way {
             Way::In => self.read_timeout.set(timeout),
             Way::Out => self.write_timeout.set(timeout),
@@ -76,20 +94,17 @@ impl<S: AsFd> Stream<S> {
         Ok(())
     }
 
-    /// Makes the settings of `self` those of a duplicate.
-    pub(crate) fn duplicate(&self, socket: S, at: &'static Location<'static>) -> Self
-    where
-        S: AsFd,
-    {
-        let duplicate = Stream::new(socket, self.source.kind(), at);
-        duplicate.read_timeout.set(self.read_timeout.get());
-        duplicate.write_timeout.set(self.write_timeout.get());
-        duplicate.nonblocking.set(self.nonblocking.get());
-        duplicate
+    /// With the settings of `other`, whose duplicate it is.
+    pub(crate) fn set_like(self, other: &Self) -> Self {
+        self.read_timeout.set(other.read_timeout.get());
+        self.write_timeout.set(other.write_timeout.get());
+        self.nonblocking.set(other.nonblocking.get());
+        self
     }
 
+    /// How a call is made whose place nobody has told.
     #[inline(always)]
-    fn manner(&self, way: Way) -> Manner {
+    pub(crate) fn manner(&self, way: Way) -> Manner {
         Manner {
             way,
             what: match way {
@@ -120,17 +135,56 @@ impl<S: AsFd> Stream<S> {
         self.source.transfer(self.manner(way), wanted, call)
     }
 
-    /// A call on the side `way` that does not use anything up, so that the next is worth a try.
+    /// A call on the side `way`, made at `at`, that tells nothing of the next: it takes nothing
+    /// away, or one datagram.
     #[inline]
-    pub(crate) fn operate<T>(
+    pub(crate) fn operate_at<T>(
         &self,
         way: Way,
+        at: &'static Location<'static>,
         mut call: impl FnMut(&S) -> io::Result<T>,
     ) -> io::Result<T> {
         if self.nonblocking.get() {
             return self.source.try_operate(way, || call(&self.socket));
         }
-        self.source.operate(self.manner(way), || call(&self.socket))
+        let manner = Manner {
+            at,
+            ..self.manner(way)
+        };
+        self.source.operate(manner, || call(&self.socket))
+    }
+
+    /// Ends one direction, or both.
+    ///
+    /// # Errors
+    ///
+    /// Those of `call`, which does it.
+    pub(crate) fn shut_down(
+        &self,
+        how: Shutdown,
+        call: impl FnOnce(&S) -> io::Result<()>,
+    ) -> io::Result<()> {
+        call(self.open()?)?;
+        if how != Shutdown::Write {
+            self.source.stir(Way::In);
+        }
+        if how != Shutdown::Read {
+            self.source.stir(Way::Out);
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+///
+/// Of no time at all, as in std.
+pub(crate) fn check_timeout(timeout: Option<Duration>) -> io::Result<()> {
+    match timeout.is_some_and(|timeout| timeout.is_zero()) {
+        true => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "cannot set a 0 duration timeout",
+        )),
+        false => Ok(()),
     }
 }
 

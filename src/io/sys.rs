@@ -3,7 +3,8 @@
 
 use super::source::Way;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -56,6 +57,92 @@ fn poll(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Duration) -> io::Res
 pub(crate) fn widen_backlog(listener: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: a call on numbers; the descriptor is borrowed.
     check(unsafe { libc::listen(listener.as_raw_fd(), BACKLOG) }).map(drop)
+}
+
+/// A TCP socket bound to `address`, which others may be bound to in the same way. It does not block.
+pub(crate) fn bind_reuse_port(address: SocketAddr) -> io::Result<OwnedFd> {
+    let domain = match address {
+        SocketAddr::V4(_) => libc::AF_INET,
+        SocketAddr::V6(_) => libc::AF_INET6,
+    };
+    let socket = stream_socket(domain)?;
+    set_flag(socket.as_fd(), libc::SO_REUSEADDR)?;
+    set_flag(socket.as_fd(), libc::SO_REUSEPORT)?;
+    match address {
+        SocketAddr::V4(address) => bind_v4(socket.as_fd(), address)?,
+        SocketAddr::V6(address) => bind_v6(socket.as_fd(), address)?,
+    }
+    Ok(socket)
+}
+
+fn stream_socket(domain: libc::c_int) -> io::Result<OwnedFd> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let kind = libc::SOCK_STREAM;
+    // SAFETY: a call on numbers.
+    let fd = check(unsafe { libc::socket(domain, kind, 0) })?;
+    // SAFETY: the descriptor was just made, and nobody else knows it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        // SAFETY: a call on numbers; the descriptor is owned.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        // SAFETY: a call on numbers; the descriptor is owned.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) })?;
+    }
+    Ok(socket)
+}
+
+/// Turns an option of a socket on.
+fn set_flag(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option is one number, whose size is given.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+fn bind_v4(socket: BorrowedFd<'_>, address: SocketAddrV4) -> io::Result<()> {
+    // SAFETY: it is made of numbers, all of which may be 0.
+    let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    raw.sin_family = libc::AF_INET as libc::sa_family_t;
+    raw.sin_port = address.port().to_be();
+    raw.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    // SAFETY: `raw` is an address of the length given.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) }).map(drop)
+}
+
+fn bind_v6(socket: BorrowedFd<'_>, address: SocketAddrV6) -> io::Result<()> {
+    // SAFETY: it is made of numbers, all of which may be 0.
+    let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+    raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+    raw.sin6_port = address.port().to_be();
+    raw.sin6_addr.s6_addr = address.ip().octets();
+    raw.sin6_flowinfo = address.flowinfo();
+    raw.sin6_scope_id = address.scope_id();
+    let length = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+    // SAFETY: `raw` is an address of the length given.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) }).map(drop)
+}
+
+/// Reads what a socket has without taking it away.
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the buffer is borrowed, and may be written up to its length.
+    let got = unsafe { libc::recv(socket.as_raw_fd(), start, length, libc::MSG_PEEK) };
+    match usize::try_from(got) {
+        Ok(got) => Ok(got),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Puts /dev/null in the place of what `fd` names: the number stays taken, whatever still borrows

@@ -23,6 +23,16 @@ pub(super) fn resolve<A: ToSocketAddrs + ?Sized>(name: &A) -> io::Result<Vec<Soc
     name.resolve()
 }
 
+/// The first of them.
+///
+/// # Errors
+///
+/// `none` if there is none.
+pub(super) fn first<A: ToSocketAddrs>(name: A, none: &'static str) -> io::Result<SocketAddr> {
+    let none = || io::Error::new(io::ErrorKind::InvalidInput, none);
+    name.first()?.ok_or_else(none)
+}
+
 /// The first success of `call` with one of the addresses, else the last failure.
 pub(super) fn each<A: ToSocketAddrs, T>(
     name: A,
@@ -55,6 +65,10 @@ mod sealed {
     /// How it is done, which users need not know.
     pub trait Resolve {
         fn resolve(&self) -> io::Result<Vec<SocketAddr>>;
+
+        fn first(&self) -> io::Result<Option<SocketAddr>> {
+            Ok(self.resolve()?.into_iter().next())
+        }
     }
 
     macro_rules! are_addresses {
@@ -62,6 +76,10 @@ mod sealed {
             $(impl Resolve for $type {
                 fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
                     Ok(vec![SocketAddr::from(*self)])
+                }
+
+                fn first(&self) -> io::Result<Option<SocketAddr>> {
+                    Ok(Some(SocketAddr::from(*self)))
                 }
             })*
         };
@@ -121,6 +139,10 @@ mod sealed {
     impl<T: Resolve + ?Sized> Resolve for &T {
         fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
             (**self).resolve()
+        }
+
+        fn first(&self) -> io::Result<Option<SocketAddr>> {
+            (**self).first()
         }
     }
 }

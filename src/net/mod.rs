@@ -8,11 +8,18 @@
 //! A task that is killed while it waits has moved nothing, and the socket serves the next; what
 //! `write_all` has written before a kill stays written.
 mod address;
+mod listener;
+mod pair;
+mod pauses;
 mod tcp_listener;
 mod tcp_stream;
 mod traits;
+mod udp_socket;
+pub mod unix;
 
 pub use address::ToSocketAddrs;
+pub use pair::{PairStream, pair, pair_with_capacity};
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
-pub use tcp_listener::TcpListener;
+pub use tcp_listener::{Incoming, IntoIncoming, TcpListener};
 pub use tcp_stream::TcpStream;
+pub use udp_socket::UdpSocket;

@@ -69,6 +69,11 @@ impl Clock {
     }
 }
 
+/// The system's time, whatever clock a run has.
+pub(crate) fn system_now() -> Instant {
+    Instant::now()
+}
+
 /// `duration` from `now`; a moment beyond the clock's range is never (`None`).
 pub(crate) fn after(now: u64, duration: Duration) -> Option<u64> {
     let nanoseconds = u64::try_from(duration.as_nanos()).ok()?;
