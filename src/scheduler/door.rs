@@ -12,7 +12,7 @@ use super::{
     park, run_nested,
 };
 use crate::coroutine::{self, Current, StackLimit};
-use std::fmt::Display;
+use std::fmt::Arguments;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -48,21 +48,21 @@ pub(super) fn no_scheduler() -> ! {
 #[cold]
 #[inline(never)]
 pub(crate) fn outside(wait: Wait) -> ! {
-    outside_of_tasks(&wait.what, wait.at)
+    outside_of_tasks(format_args!("{} at {}", wait.what, wait.at))
 }
 
-/// The same, for one that never waits.
+/// The same, for a call that is told of in other words.
 #[cold]
 #[inline(never)]
-pub(crate) fn outside_of_tasks(call: &dyn Display, at: &'static Location<'static>) -> ! {
+pub(crate) fn outside_of_tasks(call: Arguments<'_>) -> ! {
     match hosted_at() {
         Some(built_at) => panic!(
-            "maypole: {call} at {at} is outside of the tasks of the scheduler built at {built_at}; \
-             spawn a task that does it"
+            "maypole: {call} is outside of the tasks of the scheduler built at {built_at}; spawn a \
+             task that does it"
         ),
         None => panic!(
-            "maypole: {call} at {at} is outside of maypole::run; wrap main in maypole::run(|| ...) \
-             to give it a scheduler"
+            "maypole: {call} is outside of maypole::run; wrap main in maypole::run(|| ...) to give \
+             it a scheduler"
         ),
     }
 }

@@ -12,7 +12,7 @@ use super::facts::{Facts, Label, Place};
 use crate::scheduler::object::Object;
 use crate::scheduler::task::TaskId;
 use crate::scheduler::wait::{WaitQueue, What};
-use crate::scheduler::{current_id, is_in_task, wake_all, wake_one};
+use crate::scheduler::{current_id, is_in_task, outside_of_tasks, wake_all, wake_one};
 use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
 
@@ -77,10 +77,9 @@ impl Lock {
     fn refuse(&self, kind: &Kind, what: What, at: Place) {
         if let Some(before) = self.held_at.get() {
             let label = &self.facts(kind).label;
-            panic!(
-                "maypole: {what} at {at} of {label}, held since {before}, is outside of \
-                 maypole::run; wrap main in maypole::run(|| ...) to give it a scheduler"
-            );
+            outside_of_tasks(format_args!(
+                "{what} at {at} of {label}, held since {before},"
+            ));
         }
     }
 

@@ -97,11 +97,7 @@ impl<T: 'static> LocalKey<T> {
     #[track_caller]
     pub fn with<R>(&'static self, look: impl FnOnce(&T) -> R) -> R {
         let Some((_, body)) = scheduler::current() else {
-            panic!(
-                "maypole: a task local at {} is outside of maypole::run; wrap main in \
-                 maypole::run(|| ...) to give it a scheduler",
-                Location::caller()
-            );
+            scheduler::outside_of_tasks(format_args!("a task local at {}", Location::caller()));
         };
         let key = std::ptr::from_ref(self).addr();
         let locals = &body.about().more().locals;

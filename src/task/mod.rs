@@ -52,7 +52,9 @@ use std::time::Duration;
 pub fn current() -> Task {
     match scheduler::current() {
         Some((id, body)) => Task::new(id, body),
-        None => scheduler::outside_of_tasks(&"task::current", Location::caller()),
+        None => {
+            scheduler::outside_of_tasks(format_args!("task::current at {}", Location::caller()))
+        }
     }
 }
 
