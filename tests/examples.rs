@@ -42,6 +42,7 @@ fn every_example_is_compared_with_its_output() {
         [
             "bank",
             "beautiful_concurrency",
+            "crawl",
             "find_the_race",
             "generators",
             "hello",
@@ -532,6 +533,32 @@ fn find_the_race_replays_what_it_found_in_its_first_run() {
     assert_eq!((ran.output.as_str(), ran.status), ("# a run\n", Some(101)));
     assert!(ran.complaints.contains("money is lost"), "{ran:#?}");
     assert_eq!(steps(&ran.complaints), steps(&found.output));
+}
+
+// ── sockets ──────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn crawl_finds_every_page_however_many_requests_there_are_at_once() {
+    let (eight, one) = (printed("crawl", &[]), printed("crawl", &["1"]));
+    for (output, at_once) in [(&eight, "8"), (&one, "1")] {
+        let pages: Vec<&str> = output.lines().take(31).collect();
+        for (number, line) in pages.iter().enumerate() {
+            assert!(line.starts_with(&format!("{number:>4}  ")), "{output}");
+        }
+        assert!(pages[4].starts_with("   4  3 links, after "), "{output}");
+        assert!(pages[17].starts_with("  17  3 links, after "), "{output}");
+        assert_eq!(
+            pages[23],
+            "  23  given up: the timeout has elapsed, after 3 tries"
+        );
+        assert_eq!(pages[30], "  30  missing");
+        let end = output.lines().nth(31);
+        assert_eq!(end, Some("pages: 29, dead links: 1, given up: 1"));
+        let at_once = format!(", at most at once: {at_once}");
+        assert!(output.contains(&at_once), "{output}");
+    }
+    let expected = "crawl: how many requests at once? A number from 1 on is expected";
+    assert_refused("crawl", "0", expected);
 }
 
 // ── transactions ─────────────────────────────────────────────────────────────────────────────
