@@ -1,13 +1,13 @@
 //! A crawler: a task per page, and at most eight requests at once.
 //!
 //! Try: `cargo run --example crawl`. You will see every page of a site that a server in the same
-//! program serves on a port of its own: with how many tries, and what was wrong with some. Pages that
-//! are busy are asked again, after a while; one that does not answer costs its time-out and is given
-//! up in the end; and none of that keeps the other pages waiting. Then
-//! `cargo run --example crawl -- 1`: one request at a time, the same pages, and more time.
+//! program serves on a port of its own: with how many tries, and what was wrong with some. Pages
+//! that are busy are asked again, after a while; one that does not answer costs its time-out and is
+//! given up in the end; and none of that keeps the other pages waiting. Then `cargo run --example
+//! crawl -- 1`: one request at a time, the same pages, and more time.
 //!
-//! The tasks live in a `scope`, so they borrow what they share; a semaphore bounds the requests; what
-//! is found comes through a channel.
+//! The tasks live in a `scope`, so they borrow what they share; a semaphore bounds the requests;
+//! what is found comes through a channel.
 use maypole::net::{TcpListener, TcpStream};
 use maypole::sync::Semaphore;
 use maypole::{channel, run, scope, sleep, spawn, time};
@@ -119,7 +119,8 @@ fn crawl(address: SocketAddr, at_once: usize) -> BTreeMap<u32, Visit> {
     let mut seen = BTreeSet::from([0]);
     let mut pages = BTreeMap::new();
     scope(|s| {
-        // A task that waits for its permit costs next to nothing, so there may be one for each page.
+        // A task that waits for its permit costs next to nothing, so there may be one for each
+        // page.
         let start = |page| {
             let (permits, visited) = (&permits, visited.clone());
             s.spawn(move || visited.send((page, visit(address, page, permits))));

@@ -29,6 +29,8 @@ fn every_example_is_compared_with_its_output() {
     let mut examples: Vec<String> = std::fs::read_dir(directory)
         .expect("there are examples")
         .map(|entry| entry.expect("the directory can be read").path())
+        // Packages of their own have tests of their own.
+        .filter(|path| !path.join("Cargo.toml").exists())
         .map(|path| {
             path.file_stem()
                 .expect("it has a name")
@@ -42,10 +44,13 @@ fn every_example_is_compared_with_its_output() {
         [
             "bank",
             "beautiful_concurrency",
+            "chat",
             "crawl",
+            "echo",
             "find_the_race",
             "generators",
             "hello",
+            "http",
             "overflow",
             "philosophers",
             "ping_pong",
@@ -536,6 +541,91 @@ fn find_the_race_replays_what_it_found_in_its_first_run() {
 }
 
 // ── sockets ──────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn echo_gives_everything_back() {
+    assert_eq!(
+        printed("echo", &["--check"]),
+        "100 clients got back what they had sent, 550000 bytes\n"
+    );
+}
+
+#[test]
+fn chat_goes_on_without_the_one_who_does_not_listen() {
+    assert_eq!(
+        printed("chat", &["--check"]),
+        "\
+* ann has joined
+* bob has joined
+* cleo has joined
+* bob has left
+* dora has joined
+* dora has left: too slow
+* the room closes
+* ann has left
+* cleo has left
+2 tasks killed: end of the run
+"
+    );
+}
+
+#[test]
+fn http_answers_right_and_wrong_requests() {
+    assert_eq!(
+        printed("http", &["--check"]),
+        "\
+GET / HTTP/1.1|Host: me
+    200 OK
+HEAD / HTTP/1.1|Host: me
+    200 OK
+GET /hello.rs HTTP/1.0
+    200 OK, Connection: close
+GET /hello.rs?query HTTP/1.1|Host: me|Range: bytes=4-12
+    206 Partial Content, Content-Range: bytes 4-12/455
+GET /hello.rs HTTP/1.1|Host: me|Range: bytes=1000000-
+    416 Range Not Satisfiable, Content-Range: bytes */455
+GET http://me/hello%2Ers HTTP/1.1|Host: me|If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT
+    304 Not Modified
+GET /bank HTTP/1.1|Host: me
+    301 Moved Permanently, Location: /bank/
+GET /bank/ HTTP/1.1|Host: me
+    200 OK
+GET /none HTTP/1.1|Host: me
+    404 Not Found
+GET /../Cargo.toml HTTP/1.1|Host: me
+    403 Forbidden
+GET /bank/%2e%2e/%2e%2e/Cargo.toml HTTP/1.1|Host: me
+    403 Forbidden
+GET /bank%2F..%2F..%2FCargo.toml HTTP/1.1|Host: me
+    400 Bad Request
+GET / HTTP/1.1
+    400 Bad Request, Connection: close
+GET / HTTP/2.0|Host: me
+    505 HTTP Version Not Supported, Connection: close
+POST / HTTP/1.1|Host: me|Content-Length: 3||abc
+    405 Method Not Allowed, Allow: GET, HEAD, Connection: close
+BREW / HTTP/1.1|Host: me
+    501 Not Implemented, Connection: close
+hello?
+    400 Bad Request, Connection: close
+three requests at once, on one connection
+    200 OK
+    200 OK
+    200 OK
+a request that comes byte by byte
+    200 OK
+half a request, and then silence
+    408 Request Timeout, Connection: close
+    and the connection is closed
+connections: 18, requests: 22
+"
+    );
+    assert_refused(
+        "http",
+        "--serve",
+        "usage: http [FOLDER [ADDRESS]] | --check",
+    );
+}
 
 #[test]
 fn crawl_finds_every_page_however_many_requests_there_are_at_once() {

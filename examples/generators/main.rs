@@ -8,12 +8,13 @@
 //! - `cargo run --example generators`: everything, each step under a heading;
 //! - `cargo run --example generators -- uses`: iteration, receiving, trap;
 //! - `cargo run --example generators -- 3`: one step, here the third;
-//! - `cargo run --example generators -- serve`: the echo server of step 7, until ^C. `nc 127.0.0.1 45000`
-//!   in several terminals gets its lines back, and the server goes on saying that it is alive.
+//! - `cargo run --example generators -- serve`: the echo server of step 7, until ^C. `nc 127.0.0.1
+//!   45000` in several terminals gets its lines back, and the server goes on saying that it is
+//!   alive.
 //!
 //! Read `uses.rs`, then `turns.rs` (steps 1 to 3), then `system.rs` (the scheduler of the later
-//! steps) with `programs.rs` (what runs on it), and for step 7 `echo.rs` and `sockets.rs`. Then read `src/scheduler/mod.rs` of maypole itself:
-//! the same loop.
+//! steps) with `programs.rs` (what runs on it), and for step 7 `echo.rs` and `sockets.rs`. Then
+//! read `src/scheduler/mod.rs` of maypole itself: the same loop.
 mod echo;
 mod programs;
 mod sockets;

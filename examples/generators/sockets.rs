@@ -1,4 +1,5 @@
-//! Step 7: who waits for which socket. Python has `select`; here it is mio, which maypole uses, too.
+//! Step 7: who waits for which socket. Python has `select`; here it is mio, which maypole uses,
+//! too.
 use super::system::Id;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -21,8 +22,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Lets the task wait. A socket is watched only as long as somebody waits for it, so one that is
-    /// ready already is told of at the next look.
+    /// Lets the task wait. A socket is watched only as long as somebody waits for it, so one that
+    /// is ready already is told of at the next look.
     pub fn wait(&mut self, task: Id, socket: RawFd, way: Way) {
         let interest = match way {
             Way::In => Interest::READABLE,
@@ -38,8 +39,8 @@ impl Sockets {
         self.waiting.insert(task, socket);
     }
 
-    /// The tasks whose sockets are ready. When there is none it sleeps, if it `may_sleep`, until there
-    /// is one; without anybody who waits that would be for ever.
+    /// The tasks whose sockets are ready. When there is none it sleeps, if it `may_sleep`, until
+    /// there is one; without anybody who waits that would be for ever.
     pub fn look(&mut self, may_sleep: bool) -> Vec<Id> {
         let Some(poll) = self.poll.as_mut().filter(|_| !self.waiting.is_empty()) else {
             return Vec::new();

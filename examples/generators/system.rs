@@ -127,8 +127,8 @@ impl Scheduler {
 
     /// Runs until no task is ready, nor can become so by a socket.
     ///
-    /// Beazley looks at the sockets in a task of their own, which yields in between; it comes to the
-    /// same: as long as a task is ready it is only a look, else it is where the process sleeps.
+    /// Beazley looks at the sockets in a task of their own, which yields in between; it comes to
+    /// the same: as long as a task is ready it is only a look, else it is where the process sleeps.
     pub fn run(&mut self) {
         loop {
             for id in self.sockets.look(self.ready.is_empty()) {
