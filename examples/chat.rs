@@ -75,6 +75,8 @@ fn host(listener: TcpListener, closing: Receiver<()>) {
     let porter = spawn(move || -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept()?;
+            // Lines are short, and the system would hold them back for company.
+            stream.set_nodelay(true)?;
             if door.send(stream).is_err() {
                 return Ok(());
             }
@@ -340,7 +342,9 @@ struct Client {
 
 impl Client {
     fn join(address: SocketAddr, name: &str) -> io::Result<Self> {
-        let stream = BufReader::new(TcpStream::connect(address)?);
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let stream = BufReader::new(stream);
         let mut client = Client { stream };
         client.say(name)?;
         assert_eq!(client.hear()?, "* your name?");

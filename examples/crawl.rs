@@ -164,7 +164,7 @@ fn visit(address: SocketAddr, page: u32, permits: &Semaphore) -> Visit {
 
 fn get(address: SocketAddr, page: u32) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET /{page} HTTP/1.0\r\n\r\n")?;
+    stream.write_all(format!("GET /{page} HTTP/1.0\r\n\r\n").as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     match text.split_whitespace().nth(1) {

@@ -4,6 +4,7 @@ use super::files::{Body, CHUNK};
 use super::request::{Reply, Request, read};
 use super::response::{self, Response};
 use maypole::net::{Shutdown, TcpStream};
+use maypole::thread::offload;
 use maypole::time::timeout;
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -29,6 +30,8 @@ impl Default for Patience {
 }
 
 pub fn serve(stream: &TcpStream, server: &Server) -> io::Result<()> {
+    // What is written here is whole, and the system need not wait for more.
+    stream.set_nodelay(true)?;
     // What has come and is not read yet: clients may send several requests at once.
     let mut received = Vec::new();
     loop {
@@ -120,7 +123,7 @@ fn send(
             send_chunk(stream, &chunk, server)
         }
         Body::File(mut file) => {
-            while file.read_some(&mut chunk, CHUNK)? {
+            while offload(|| file.read_some(&mut chunk, CHUNK))? {
                 send_chunk(stream, &chunk, server)?;
                 chunk.clear();
             }

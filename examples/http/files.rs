@@ -1,6 +1,10 @@
 //! Finds what is asked for: files below one folder, lists of its folders, and nothing else.
+//!
+//! Calls of the system on files block the OS thread, and with it all tasks. So they are made in
+//! another one, where the task that asked waits for them and no other.
 use super::request::{Known, Range, Reply, Request};
 use super::response::{HTML, Response};
+use maypole::thread::offload;
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -79,7 +83,7 @@ impl Site {
                 body: Body::Bytes(page.as_bytes().into()),
             };
         }
-        self.find(request).unwrap_or_else(Response::from)
+        offload(|| self.find(request)).unwrap_or_else(Response::from)
     }
 
     fn find(&self, request: &Request) -> Result<Response, Reply> {
@@ -191,11 +195,21 @@ fn file(path: &Path, request: &Request) -> Result<Response, Reply> {
         }
     };
     file.seek(SeekFrom::Start(first)).map_err(reply_to)?;
+    let mut part = Part { file, left };
+    let body = match left <= CHUNK as u64 && !request.is_head {
+        // What fits is read while this is the right OS thread for it.
+        true => {
+            let mut bytes = Vec::with_capacity(left as usize);
+            part.read_some(&mut bytes, CHUNK).map_err(reply_to)?;
+            Body::Bytes(bytes.into())
+        }
+        false => Body::File(part),
+    };
     Ok(Response {
         reply,
         kind: kind_of(path),
         lines,
-        body: Body::File(Part { file, left }),
+        body,
     })
 }
 

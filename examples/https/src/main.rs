@@ -34,7 +34,6 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Failure = Box<dyn Error>;
-type Tls<Connection> = StreamOwned<Connection, TcpStream>;
 
 fn main() -> ExitCode {
     let argument = std::env::args().nth(1);
@@ -126,6 +125,7 @@ fn serve(
 }
 
 fn converse(stream: TcpStream, config: Arc<ServerConfig>, served: &Served) -> Result<(), Failure> {
+    stream.set_nodelay(true)?;
     let mut tls = StreamOwned::new(ServerConnection::new(config)?, stream);
     let shaken = timeout(PATIENCE, || tls.conn.complete_io(&mut tls.sock))?;
     if let Err(error) = shaken {
@@ -237,7 +237,8 @@ fn trusting(roots: RootCertStore, version: &'static SupportedProtocolVersion) ->
 fn get(address: SocketAddr, config: &Arc<ClientConfig>, times: usize) -> Result<String, Failure> {
     let name = ServerName::try_from("localhost")?;
     let stream = TcpStream::connect(address)?;
-    let mut tls: Tls<_> = StreamOwned::new(ClientConnection::new(config.clone(), name)?, stream);
+    stream.set_nodelay(true)?;
+    let mut tls = StreamOwned::new(ClientConnection::new(config.clone(), name)?, stream);
     let mut page = String::new();
     for _ in 0..times {
         tls.write_all(b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")?;

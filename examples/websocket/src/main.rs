@@ -140,6 +140,7 @@ fn check() -> Result<(), Failure> {
     let clients = (0..100_usize).map(|number| {
         move || {
             let stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
             let (socket, _) =
                 tungstenite::client(format!("ws://{address}/"), stream).map_err(whole)?;
             converse(socket, number)
