@@ -139,8 +139,9 @@ fn pool() -> Arc<Pool> {
     let make = |limit| Arc::new(Pool::new(limit, "maypole-offload"));
     let staffed = STAFF.try_with(|staff| {
         let mut staff = staff.borrow_mut();
-        let limit = staff.limit.unwrap_or_else(usual_limit);
-        staff.pool.get_or_insert_with(|| make(limit)).clone()
+        let limit = staff.limit;
+        let make = || make(limit.unwrap_or_else(usual_limit));
+        staff.pool.get_or_insert_with(make).clone()
     });
     // A run in the destructor of a thread-local has one for each call.
     staffed.unwrap_or_else(|_| make(1))

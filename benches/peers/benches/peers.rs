@@ -13,6 +13,7 @@ fn main() {
     groups::skynet::groups(&mut criterion);
     groups::lock::groups(&mut criterion);
     groups::stm::groups(&mut criterion);
+    groups::offload::groups(&mut criterion);
     groups::explore::groups(&mut criterion);
     criterion.final_summary();
 }

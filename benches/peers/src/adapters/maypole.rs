@@ -11,8 +11,8 @@ use maypole::stm::{TBQueue, TQueue, TVar, atomically, check};
 use maypole::sync::{Mutex, MutexGuard};
 
 use crate::peer::{
-    Blocking, BlockingChannel, BlockingLock, BlockingSelect, BlockingStm, BlockingStmQueue,
-    Explored,
+    Blocking, BlockingChannel, BlockingLock, BlockingOffload, BlockingSelect, BlockingStm,
+    BlockingStmQueue, Explored,
 };
 
 /// maypole as it comes.
@@ -335,4 +335,20 @@ pub fn numbers(count: u64) -> impl Iterator<Item = u64> {
             yielder.yield_(number);
         }
     })
+}
+
+/// `thread::offload`.
+pub struct Offload;
+
+impl BlockingOffload for Offload {
+    const NAME: &'static str = Maypole::NAME;
+
+    type Tasks = Maypole;
+    type Pool = ();
+
+    fn pool() {}
+
+    fn offload(_pool: &(), work: fn(u64) -> u64, number: u64) -> u64 {
+        maypole::thread::offload(|| work(number))
+    }
 }

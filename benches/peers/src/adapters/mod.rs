@@ -23,7 +23,8 @@ pub mod tokio;
 use futures_lite::future;
 
 use crate::workload::{
-    ChannelPeer, LockPeer, SelectPeer, Stackful, Stackless, StmPeer, StmQueuePeer, TaskPeer,
+    ChannelPeer, LockPeer, OffloadPeer, SelectPeer, Stackful, Stackless, StmPeer, StmQueuePeer,
+    TaskPeer,
 };
 
 /// All that have tasks, maypole first.
@@ -119,6 +120,16 @@ pub fn locks() -> Vec<Box<dyn LockPeer>> {
         #[cfg(target_os = "linux")]
         Stackless::<glommio::Lock>::lock(),
         Stackful::<std_threads::Lock>::lock(),
+    ]
+}
+
+/// All that have work done by other OS threads while a task waits.
+pub fn offloading() -> Vec<Box<dyn OffloadPeer>> {
+    vec![
+        Stackful::<maypole::Offload>::offload(),
+        Stackless::<tokio::Offload>::offload(),
+        Stackless::<smol::Offload>::offload(),
+        Stackful::<std_threads::Offload>::offload(),
     ]
 }
 

@@ -1,4 +1,5 @@
-//! smol: async-executor's `LocalExecutor`, with async-io's timers, async-channel and async-lock.
+//! smol: async-executor's `LocalExecutor`, with async-io's timers, async-channel, async-lock and
+//! blocking.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use async_lock::{Mutex, MutexGuard};
 use futures_lite::future;
 
 use super::race;
-use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingOffload, AwaitingSelect};
 
 thread_local! {
     static EXECUTOR: &'static LocalExecutor<'static> = Box::leak(Box::default());
@@ -102,5 +103,21 @@ impl AwaitingLock for Lock {
 
     async fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
         lock.lock().await
+    }
+}
+
+/// The pool of the crate `blocking`.
+pub struct Offload;
+
+impl AwaitingOffload for Offload {
+    const NAME: &'static str = Smol::NAME;
+
+    type Tasks = Smol;
+    type Pool = ();
+
+    fn pool() {}
+
+    async fn offload(_pool: &(), work: fn(u64) -> u64, number: u64) -> u64 {
+        blocking::unblock(move || work(number)).await
     }
 }

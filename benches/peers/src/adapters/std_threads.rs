@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::peer::{Blocking, BlockingChannel, BlockingLock, BlockingStm};
+use crate::peer::{Blocking, BlockingChannel, BlockingLock, BlockingOffload, BlockingStm};
 
 /// Tasks that are OS threads.
 pub struct StdThreads;
@@ -160,5 +160,33 @@ impl BlockingStm for Locks {
         *value = next;
         drop(value);
         variable.changed.notify_one();
+    }
+}
+
+/// One OS thread that takes orders from a channel and answers each through another.
+pub struct Offload;
+
+type Order = (fn(u64) -> u64, u64, mpsc::SyncSender<u64>);
+
+impl BlockingOffload for Offload {
+    const NAME: &'static str = StdThreads::NAME;
+
+    type Tasks = StdThreads;
+    type Pool = mpsc::Sender<Order>;
+
+    fn pool() -> Self::Pool {
+        let (orders, ordered) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (work, number, answer) in ordered {
+                answer.send(work(number)).expect("whoever ordered waits");
+            }
+        });
+        orders
+    }
+
+    fn offload(pool: &Self::Pool, work: fn(u64) -> u64, number: u64) -> u64 {
+        let (answer, answered) = mpsc::sync_channel(1);
+        pool.send((work, number, answer)).expect("it takes orders");
+        answered.recv().expect("it answers")
     }
 }

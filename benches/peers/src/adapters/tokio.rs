@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingOffload, AwaitingSelect};
 
 pub struct Tokio;
 
@@ -133,5 +133,23 @@ impl AwaitingLock for Lock {
 
     async fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
         lock.lock().await
+    }
+}
+
+/// `spawn_blocking`.
+pub struct Offload;
+
+impl AwaitingOffload for Offload {
+    const NAME: &'static str = Tokio::NAME;
+
+    type Tasks = Tokio;
+    type Pool = ();
+
+    fn pool() {}
+
+    async fn offload(_pool: &(), work: fn(u64) -> u64, number: u64) -> u64 {
+        tokio::task::spawn_blocking(move || work(number))
+            .await
+            .expect("no work of a workload panics")
     }
 }

@@ -4,6 +4,7 @@ pub mod channel;
 pub mod explore;
 pub mod generator;
 pub mod lock;
+pub mod offload;
 pub mod select;
 pub mod skynet;
 pub mod spawn;

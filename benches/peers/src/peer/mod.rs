@@ -3,11 +3,13 @@
 mod channel;
 mod explore;
 mod lock;
+mod offload;
 mod stm;
 mod tasks;
 
 pub use channel::{AwaitingChannel, AwaitingSelect, BlockingChannel, BlockingSelect};
 pub use explore::Explored;
 pub use lock::{AwaitingLock, BlockingLock};
+pub use offload::{AwaitingOffload, BlockingOffload};
 pub use stm::{AwaitingStm, AwaitingStmQueue, BlockingStm, BlockingStmQueue};
 pub use tasks::{Awaiting, Blocking};

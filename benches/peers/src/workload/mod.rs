@@ -2,11 +2,13 @@
 //!
 //! In the bodies `task!` makes a task (a closure or an async block) and `wait!` waits for a call (which
 //! is nothing, or `.await`). Both expansions implement the same trait ([`TaskPeer`], [`ChannelPeer`],
-//! [`SelectPeer`], [`LockPeer`], [`StmPeer`], [`StmQueuePeer`]), which is all that the groups see. Results are nanoseconds per operation.
+//! [`SelectPeer`], [`LockPeer`], [`OffloadPeer`],
+//! [`StmPeer`], [`StmQueuePeer`]), which is all that the groups see. Results are nanoseconds per operation.
 
 mod channel;
 pub mod explore;
 mod lock;
+mod offload;
 mod select;
 mod stm;
 mod tasks;
@@ -15,6 +17,7 @@ use std::marker::PhantomData;
 
 pub use channel::ChannelPeer;
 pub use lock::{HandOver, LockPeer};
+pub use offload::OffloadPeer;
 pub use select::SelectPeer;
 pub use stm::{StmPeer, StmQueuePeer};
 pub use tasks::{Held, Sleeps, TaskPeer, Yields};
