@@ -37,6 +37,8 @@
 mod forms;
 
 pub mod adapters;
+#[path = "../../shared/echo.rs"]
+pub mod echo;
 pub mod groups;
 pub mod measure;
 pub mod peer;

@@ -1,15 +1,19 @@
 //! glommio, one executor on this OS thread.
 
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::channels::local_channel::{self, LocalReceiver, LocalSender};
+use glommio::net::{TcpListener, TcpStream};
 use glommio::sync::{RwLock, RwLockWriteGuard};
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, Task};
 
 use super::race;
-use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingNet, AwaitingSelect};
 
 pub struct Glommio;
 
@@ -98,6 +102,32 @@ impl AwaitingSelect for Channel {
     async fn select(receivers: &mut [Self::Receiver]) -> u64 {
         let message = race(receivers, async |receiver| receiver.recv().await).await;
         message.expect("a sender is there")
+    }
+}
+
+pub struct Net;
+
+impl AwaitingNet for Net {
+    const NAME: &'static str = Glommio::NAME;
+
+    type Tasks = Glommio;
+    type Listener = TcpListener;
+    type Connection = TcpStream;
+
+    async fn bind() -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+        Ok(listener.accept().await?)
+    }
+
+    async fn echo(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        let length = stream.read(buffer).await?;
+        stream.write_all(&buffer[..length]).await?;
+        Ok(length > 0)
     }
 }
 

@@ -1,12 +1,16 @@
 //! may with one worker.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use may::coroutine::{self, JoinHandle};
+use may::net::{TcpListener, TcpStream};
 use may::sync::{Mutex, MutexGuard, mpsc};
 
-use crate::peer::{Blocking, BlockingChannel, BlockingLock};
+use super::echo_once;
+use crate::peer::{Blocking, BlockingChannel, BlockingLock, BlockingNet};
 
 pub struct May;
 
@@ -87,6 +91,31 @@ impl BlockingChannel for Unbounded {
     #[inline(always)]
     fn receive(receiver: &mut Self::Receiver) -> u64 {
         receiver.recv().expect("a sender is there")
+    }
+}
+
+pub struct Net;
+
+impl BlockingNet for Net {
+    const NAME: &'static str = May::NAME;
+
+    type Tasks = May;
+    type Listener = TcpListener;
+    type Connection = TcpStream;
+
+    fn bind() -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+        Ok(listener.accept()?.0)
+    }
+
+    #[inline(always)]
+    fn echo(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        echo_once(stream, buffer)
     }
 }
 

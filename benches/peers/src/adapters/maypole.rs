@@ -1,18 +1,22 @@
 //! maypole, in three variants: as it comes, with coarse timers, and spawning child first.
 
+use std::io;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use maypole::JoinHandle;
 use maypole::channel::{self, Receiver, Sender, select};
 use maypole::explore::{Explorer, Switches};
+use maypole::net::{TcpListener, TcpStream};
 use maypole::stm::{TBQueue, TQueue, TVar, atomically, check};
 use maypole::sync::{Mutex, MutexGuard};
 
+use super::echo_once;
 use crate::peer::{
-    Blocking, BlockingChannel, BlockingLock, BlockingOffload, BlockingSelect, BlockingStm,
-    BlockingStmQueue, Explored,
+    Blocking, BlockingChannel, BlockingLock, BlockingNet, BlockingOffload, BlockingSelect,
+    BlockingStm, BlockingStmQueue, Explored,
 };
 
 /// maypole as it comes.
@@ -213,6 +217,31 @@ impl BlockingLock for Lock {
     #[inline(always)]
     fn lock(lock: &Self::Lock) -> Self::Guard<'_> {
         lock.0.lock()
+    }
+}
+
+pub struct Net;
+
+impl BlockingNet for Net {
+    const NAME: &'static str = Maypole::NAME;
+
+    type Tasks = Maypole;
+    type Listener = TcpListener;
+    type Connection = Local<TcpStream>;
+
+    fn bind() -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    fn accept(listener: &TcpListener) -> io::Result<Local<TcpStream>> {
+        Ok(Local(listener.accept()?.0))
+    }
+
+    #[inline(always)]
+    fn echo(Local(stream): &mut Local<TcpStream>, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        echo_once(stream, buffer)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod glommio;
 pub mod loom;
 pub mod may;
 pub mod maypole;
+pub mod mio;
 #[cfg(target_os = "linux")]
 pub mod monoio;
 pub mod shuttle;
@@ -20,11 +21,13 @@ pub mod std_threads;
 pub mod stm;
 pub mod tokio;
 
+use std::io::{self, Read, Write};
+
 use futures_lite::future;
 
 use crate::workload::{
-    ChannelPeer, LockPeer, OffloadPeer, SelectPeer, Stackful, Stackless, StmPeer, StmQueuePeer,
-    TaskPeer,
+    ChannelPeer, EchoPeer, LockPeer, OffloadPeer, SelectPeer, Stackful, Stackless, StmPeer,
+    StmQueuePeer, TaskPeer,
 };
 
 /// All that have tasks, maypole first.
@@ -133,6 +136,22 @@ pub fn offloading() -> Vec<Box<dyn OffloadPeer>> {
     ]
 }
 
+/// All that have sockets; bare mio is the floor.
+pub fn echoing() -> Vec<Box<dyn EchoPeer>> {
+    vec![
+        Stackful::<maypole::Net>::echo(),
+        Box::new(mio::Mio),
+        Stackless::<tokio::Net>::echo(),
+        Stackful::<may::Net>::echo(),
+        Stackless::<smol::Net>::echo(),
+        #[cfg(target_os = "linux")]
+        Stackless::<monoio::Net>::echo(),
+        #[cfg(target_os = "linux")]
+        Stackless::<glommio::Net>::echo(),
+        Stackful::<std_threads::Net>::echo(),
+    ]
+}
+
 /// All that have transactions, and the locks of those who have none.
 pub fn stms() -> Vec<Box<dyn StmPeer>> {
     vec![
@@ -150,6 +169,14 @@ pub fn stm_queues() -> Vec<Box<dyn StmQueuePeer>> {
         Stackful::<maypole::Stm>::stm_queue(),
         Stackless::<async_stm::AsyncStm>::stm_queue(),
     ]
+}
+
+/// Reads what has come and writes it back; false at the end.
+#[inline(always)]
+fn echo_once(stream: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<bool> {
+    let length = stream.read(buffer)?;
+    stream.write_all(&buffer[..length])?;
+    Ok(length > 0)
 }
 
 /// The first message of 2 or 8 receivers, for peers without a `select!` of their own.

@@ -3,17 +3,22 @@
 use std::cell::{RefCell, RefMut};
 use std::future::Future;
 use std::io;
+use std::mem;
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
 use local_sync::mpsc::{bounded, unbounded};
 use local_sync::semaphore::{Semaphore, SemaphorePermit};
+use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
+use monoio::net::{TcpListener, TcpStream};
 use monoio::task::JoinHandle;
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, Runtime, RuntimeBuilder};
 
-use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingSelect};
+use crate::echo::BUFFER;
+use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingNet, AwaitingSelect};
 
 pub struct Monoio;
 
@@ -133,6 +138,37 @@ impl AwaitingChannel for Unbounded {
 
     async fn receive(receiver: &mut Self::Receiver) -> u64 {
         receiver.recv().await.expect("a sender is there")
+    }
+}
+
+pub struct Net;
+
+impl AwaitingNet for Net {
+    const NAME: &'static str = Monoio::NAME;
+
+    type Tasks = Monoio;
+    type Listener = TcpListener;
+    type Connection = TcpStream;
+
+    async fn bind() -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+        Ok(listener.accept().await?.0)
+    }
+
+    async fn echo(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        let (length, mut full) = stream.read(mem::take(buffer)).await;
+        let length = length?;
+        full.truncate(length);
+        let (written, full) = stream.write_all(full).await;
+        *buffer = full;
+        buffer.clear();
+        debug_assert!(buffer.capacity() >= BUFFER);
+        written.map(|_| length > 0)
     }
 }
 

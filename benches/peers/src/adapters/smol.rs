@@ -2,16 +2,20 @@
 //! blocking.
 
 use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_executor::{LocalExecutor, Task};
-use async_io::Timer;
+use async_io::{Async, Timer};
 use async_lock::{Mutex, MutexGuard};
-use futures_lite::future;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 
 use super::race;
-use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingOffload, AwaitingSelect};
+use crate::peer::{
+    Awaiting, AwaitingChannel, AwaitingLock, AwaitingNet, AwaitingOffload, AwaitingSelect,
+};
 
 thread_local! {
     static EXECUTOR: &'static LocalExecutor<'static> = Box::leak(Box::default());
@@ -85,6 +89,32 @@ impl AwaitingSelect for Channel {
     async fn select(receivers: &mut [Self::Receiver]) -> u64 {
         let message = race(receivers, async |receiver| receiver.recv().await).await;
         message.expect("a sender is there")
+    }
+}
+
+pub struct Net;
+
+impl AwaitingNet for Net {
+    const NAME: &'static str = Smol::NAME;
+
+    type Tasks = Smol;
+    type Listener = Async<TcpListener>;
+    type Connection = Async<TcpStream>;
+
+    async fn bind() -> io::Result<(Self::Listener, SocketAddr)> {
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;
+        let address = listener.get_ref().local_addr()?;
+        Ok((listener, address))
+    }
+
+    async fn accept(listener: &Self::Listener) -> io::Result<Self::Connection> {
+        Ok(listener.accept().await?.0)
+    }
+
+    async fn echo(stream: &mut Self::Connection, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        let length = stream.read(buffer).await?;
+        stream.write_all(&buffer[..length]).await?;
+        Ok(length > 0)
     }
 }
 

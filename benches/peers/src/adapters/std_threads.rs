@@ -2,11 +2,16 @@
 //!
 //! Pinned to one core with everything else, a switch is the system's.
 
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::peer::{Blocking, BlockingChannel, BlockingLock, BlockingOffload, BlockingStm};
+use super::echo_once;
+use crate::peer::{
+    Blocking, BlockingChannel, BlockingLock, BlockingNet, BlockingOffload, BlockingStm,
+};
 
 /// Tasks that are OS threads.
 pub struct StdThreads;
@@ -95,6 +100,31 @@ impl BlockingChannel for Unbounded {
 
     fn receive(receiver: &mut Self::Receiver) -> u64 {
         receiver.recv().expect("a sender is there")
+    }
+}
+
+pub struct Net;
+
+impl BlockingNet for Net {
+    const NAME: &'static str = StdThreads::NAME;
+
+    type Tasks = StdThreads;
+    type Listener = TcpListener;
+    type Connection = TcpStream;
+
+    fn bind() -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+        Ok(listener.accept()?.0)
+    }
+
+    #[inline(always)]
+    fn echo(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        echo_once(stream, buffer)
     }
 }
 

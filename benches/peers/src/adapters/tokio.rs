@@ -1,14 +1,20 @@
 //! tokio, its runtime of one OS thread.
 
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::peer::{Awaiting, AwaitingChannel, AwaitingLock, AwaitingOffload, AwaitingSelect};
+use crate::peer::{
+    Awaiting, AwaitingChannel, AwaitingLock, AwaitingNet, AwaitingOffload, AwaitingSelect,
+};
 
 pub struct Tokio;
 
@@ -115,6 +121,41 @@ impl AwaitingChannel for Unbounded {
 
     async fn receive(receiver: &mut Self::Receiver) -> u64 {
         receiver.recv().await.expect("a sender is there")
+    }
+}
+
+pub struct Net;
+
+impl AwaitingNet for Net {
+    const NAME: &'static str = Tokio::NAME;
+
+    type Tasks = Tokio;
+    type Listener = TcpListener;
+    type Connection = TcpStream;
+
+    /// The other workloads do without the sockets, which a runtime that has them looks after.
+    fn run<F: Future<Output: 'static> + 'static>(main: F) -> F::Output {
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .build_local(LocalOptions::default())
+            .expect("a runtime of one OS thread can be built");
+        runtime.block_on(async { Tokio::join(Tokio::spawn(main)).await })
+    }
+
+    async fn bind() -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+        Ok(listener.accept().await?.0)
+    }
+
+    async fn echo(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        let length = stream.read(buffer).await?;
+        stream.write_all(&buffer[..length]).await?;
+        Ok(length > 0)
     }
 }
 

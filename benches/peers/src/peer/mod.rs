@@ -3,6 +3,7 @@
 mod channel;
 mod explore;
 mod lock;
+mod net;
 mod offload;
 mod stm;
 mod tasks;
@@ -10,6 +11,7 @@ mod tasks;
 pub use channel::{AwaitingChannel, AwaitingSelect, BlockingChannel, BlockingSelect};
 pub use explore::Explored;
 pub use lock::{AwaitingLock, BlockingLock};
+pub use net::{AwaitingNet, BlockingNet};
 pub use offload::{AwaitingOffload, BlockingOffload};
 pub use stm::{AwaitingStm, AwaitingStmQueue, BlockingStm, BlockingStmQueue};
 pub use tasks::{Awaiting, Blocking};

@@ -6,6 +6,7 @@
 //! [`StmPeer`], [`StmQueuePeer`]), which is all that the groups see. Results are nanoseconds per operation.
 
 mod channel;
+mod echo;
 pub mod explore;
 mod lock;
 mod offload;
@@ -16,6 +17,7 @@ mod tasks;
 use std::marker::PhantomData;
 
 pub use channel::ChannelPeer;
+pub use echo::EchoPeer;
 pub use lock::{HandOver, LockPeer};
 pub use offload::OffloadPeer;
 pub use select::SelectPeer;
