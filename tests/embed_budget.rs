@@ -307,9 +307,15 @@ fn the_turn_limit_counts_all_ticks_and_ends_them_with_a_report() {
         assert_eq!(scheduler.tick(Budget::turns(10)), Tick::Ready);
     }
     let limits: [fn(&mut Scheduler); 4] = [
-        |scheduler| drop(scheduler.tick(Budget::turns(1000))),
-        |scheduler| drop(scheduler.tick(Budget::time(Duration::from_secs(1000)))),
-        |scheduler| drop(scheduler.tick(Budget::round())),
+        |scheduler| {
+            scheduler.tick(Budget::turns(1000));
+        },
+        |scheduler| {
+            scheduler.tick(Budget::time(Duration::from_secs(1000)));
+        },
+        |scheduler| {
+            scheduler.tick(Budget::round());
+        },
         |scheduler| scheduler.run_until_idle(),
     ];
     for limit in limits {

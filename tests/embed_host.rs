@@ -10,7 +10,6 @@ use maypole::{
 };
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 use task_support::{LONG, Log, OnDrop, panic_text};
 
 const IDLE: Tick = Tick::Idle {
@@ -207,24 +206,27 @@ fn what_would_wait_is_refused_between_ticks_by_name_and_does_no_harm() {
         park();
     });
     round(&mut scheduler);
-    let calls: [(&str, Box<dyn Fn() + '_>); 18] = [
+    let calls: Vec<(&str, Call<'_>)> = vec![
         ("yield_now", Box::new(|| yield_now())),
         ("sleep", Box::new(|| sleep(LONG))),
         ("sleep", Box::new(|| sleep_until(time::now()))),
         ("park", Box::new(|| park())),
         ("park", Box::new(|| park_timeout(LONG))),
-        ("task::current", Box::new(|| drop(current()))),
+        ("task::current", Box::new(|| ignore(current()))),
         ("scope", Box::new(|| scope(|_| ()))),
-        ("timeout", Box::new(|| drop(timeout(LONG, || ())))),
-        ("scope", Box::new(|| drop(maypole::task::join_all([|| ()])))),
+        ("timeout", Box::new(|| ignore(timeout(LONG, || ())))),
+        (
+            "scope",
+            Box::new(|| ignore(maypole::task::join_all([|| ()]))),
+        ),
         ("scope", Box::new(|| maypole::task::race([|| ()]))),
-        ("recv", Box::new(|| drop(receiver.recv()))),
-        ("recv", Box::new(|| drop(receiver.recv_timeout(LONG)))),
-        ("send", Box::new(|| drop(full.send(1)))),
+        ("recv", Box::new(|| ignore(receiver.recv()))),
+        ("recv", Box::new(|| ignore(receiver.recv_timeout(LONG)))),
+        ("send", Box::new(|| ignore(full.send(1)))),
         ("select", Box::new(|| select! { recv(receiver) -> _ => () })),
-        ("lock", Box::new(|| drop(mutex.lock()))),
-        ("join", Box::new(|| drop(scheduler.spawn(park).join()))),
-        ("atomically", Box::new(|| stm_waits())),
+        ("lock", Box::new(|| ignore(mutex.lock()))),
+        ("join", Box::new(|| ignore(scheduler.spawn(park).join()))),
+        ("atomically", Box::new(stm_waits)),
         ("wait", Box::new(|| Event::new().wait())),
     ];
     for (name, call) in &calls {
@@ -240,6 +242,10 @@ fn what_would_wait_is_refused_between_ticks_by_name_and_does_no_harm() {
     assert_eq!(round(&mut scheduler), Tick::Ready);
     assert!(!spinning.is_finished());
 }
+
+type Call<'a> = Box<dyn Fn() + 'a>;
+
+fn ignore<T>(_: T) {}
 
 fn stm_waits() {
     let never = stm::TVar::new(false);
@@ -292,7 +298,7 @@ fn a_second_scheduler_a_run_and_an_exploration_are_refused_while_one_exists() {
             ("Builder::build", || drop(Builder::new().build())),
             ("run", || run(|| ())),
             ("run", || Builder::new().run(|| ()).unwrap()),
-            ("explore::check", || drop(explore::check(|| ()))),
+            ("explore::check", || explore::check(|| ())),
         ];
         for (name, call) in calls {
             let text = panic_text(call);
@@ -378,7 +384,7 @@ fn a_scheduler_may_be_moved_while_its_tasks_wait() {
 
 #[test]
 fn ticks_and_builds_inside_of_a_transaction_are_refused() {
-    let text = panic_text(|| stm::atomically(|_| Ok(drop(Builder::new().build()))));
+    let text = panic_text(|| stm::atomically(|_| Ok(Builder::new().build())));
     assert!(text.contains("Builder::build at "), "{text}");
     assert!(text.contains("inside the transaction begun at "), "{text}");
     let mut scheduler = Builder::new().build();
