@@ -48,6 +48,7 @@ fn every_example_is_compared_with_its_output() {
             "crawl",
             "echo",
             "find_the_race",
+            "frames",
             "generators",
             "hello",
             "http",
@@ -541,6 +542,25 @@ fn find_the_race_replays_what_it_found_in_its_first_run() {
 }
 
 // ── sockets ──────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn frames_pass_while_the_tasks_of_the_game_come_on() {
+    let ran = run("frames", &["--frames", "30"]);
+    assert_eq!((ran.complaints.as_str(), ran.status), ("", Some(0)));
+    assert!(ran.output.starts_with("frame   30: "), "{}", ran.output);
+    let number = |name| ran.value(name).parse::<u32>().expect("it is a number");
+    // Half a second has ten beats of 50 ms; a busy machine may leave some out.
+    assert!(number("beats of 50 ms") >= 1);
+    assert!(number("primes found") >= 10);
+    assert_eq!(number("events received"), 3);
+    let end = "the task that waits for events is ended\nthe scheduler is gone\n";
+    assert!(ran.output.ends_with(end), "{}", ran.output);
+    for wrong in [&["--frames", "0"][..], &["--frames"], &["fast"]] {
+        let ran = run("frames", wrong);
+        assert_eq!(ran.status, Some(2));
+        assert!(ran.complaints.contains("a number from 1 on is expected"));
+    }
+}
 
 #[test]
 fn echo_gives_everything_back() {
