@@ -51,6 +51,7 @@ pub mod io;
 
 // Floor 5: what tasks do with the outside world.
 pub mod net;
+pub mod signal;
 pub mod thread;
 
 // Floor 6: tools that watch.

@@ -305,7 +305,7 @@ pub(crate) fn last_arrival(signal: i32) -> usize {
     SIGNAL[signal as usize].last.load(Ordering::SeqCst)
 }
 
-/// Has `signal` noted when it comes, until as many [`ignore_signal`]s.
+/// Has `signal` noted when it comes, until as many [`forget_signal`]s.
 pub(crate) fn listen_to_signal(signal: i32) -> io::Result<()> {
     let known = usize::try_from(signal)
         .ok()
@@ -353,7 +353,7 @@ fn remember(heard: &Heard, old: &libc::sigaction) {
 }
 
 /// Ends that; after the last listener, what was before is again. Tells whether this was the last.
-pub(crate) fn ignore_signal(signal: i32) -> bool {
+pub(crate) fn forget_signal(signal: i32) -> bool {
     let index = signal as usize;
     let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     let others = SIGNAL[index].listeners.fetch_sub(1, Ordering::SeqCst) - 1;
@@ -452,7 +452,8 @@ fn ring() {
     let rung = unsafe { libc::write(bell, one.as_ptr().cast(), one.len()) };
     if rung < 0 {
         // It is full; whoever has heard the edges does not look at what it holds.
-        let mut all = [0; 1 << 12];
+        // Small, as the stacks that handlers run on are.
+        let mut all = [0_u8; 256];
         // SAFETY: the buffer is `all`, whole; the bell does not block.
         while unsafe { libc::read(ear, all.as_mut_ptr().cast(), all.len()) } == all.len() as isize {
         }
