@@ -307,6 +307,11 @@ impl Source {
         self.sides.side(way).happened(true);
     }
 
+    /// Whether nobody waits on the side, so that a call would overtake nobody.
+    pub(crate) fn is_free(&self, way: Way) -> bool {
+        !self.sides.side(way).taken.get()
+    }
+
     /// Makes a call now, for a caller that does not wait.
     pub(crate) fn try_operate<T>(
         &self,

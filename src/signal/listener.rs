@@ -145,7 +145,9 @@ impl Signals {
     /// assert_eq!(signals.try_recv(), None);
     /// ```
     pub fn try_recv(&self) -> Option<Signal> {
-        self.bell.source().try_operate(Way::In, || self.next()).ok()
+        refuse_exploring("Signals", self.bell.source().made_at());
+        let is_free = self.bell.source().is_free(Way::In);
+        is_free.then(|| self.next().ok()).flatten()
     }
 
     /// Waits for the next signal for at most `timeout`; `None` if none came.
