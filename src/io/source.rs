@@ -278,7 +278,7 @@ impl Source {
         wanted: usize,
         mut call: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        if wanted == 0 {
+        if wanted == 0 && manner.way == Way::Out {
             return self.operate_at_once(&mut call);
         }
         let moved = self.operate(manner, call)?;

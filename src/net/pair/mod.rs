@@ -317,8 +317,9 @@ impl Handle {
             Way::In => (&self.end.input, pipe::Way::Reading),
             Way::Out => (&self.end.output, pipe::Way::Writing),
         };
-        let waits = wanted > 0 && !self.nonblocking.get();
-        if waits {
+        // As with a socket, a read into nothing waits for something; a write of nothing does not.
+        let is_nothing = wanted == 0 && call.way == Way::Out;
+        if !is_nothing && !self.nonblocking.get() {
             let wait = Wait {
                 what: call.what,
                 at,
@@ -331,11 +332,12 @@ impl Handle {
         }
         touch(call.name, at);
         self.check_open()?;
-        match wanted {
-            0 => Ok(0),
-            _ if pipe.is_taken(way) => Err(io::ErrorKind::WouldBlock.into()),
-            _ => body(pipe).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into())),
-        }
+        let done = match pipe.is_taken(way) {
+            _ if is_nothing => Some(Ok(0)),
+            true => None,
+            false => body(pipe),
+        };
+        done.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     // The methods of std's traits do not tell their callers: the place is where the pair was made.
