@@ -21,5 +21,5 @@ pub(crate) use reactor::{Waiting, World, address};
 pub(crate) use source::{Again, Manner, Source, Way, closed, deadline, refuse_exploring, too_late};
 pub(crate) use stream::{Stream, check_timeout};
 pub(crate) use sys::{bell, forget_signal, last_arrival, listen_to_signal, send, signals_so_far};
-pub(crate) use sys::{bind_reuse_port, peek, widen_backlog};
+pub(crate) use sys::{bind_reuse_port, is_read_over, peek, widen_backlog};
 pub(crate) use waits::Ticket;

@@ -185,6 +185,15 @@ pub(super) fn is_ready(fd: BorrowedFd<'_>, way: Way) -> io::Result<bool> {
     }
 }
 
+/// Whether reading from `fd` was shut down, as far as the system tells.
+pub(crate) fn is_read_over(fd: BorrowedFd<'_>) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let over = libc::POLLRDHUP;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let over = libc::POLLHUP;
+    poll(fd, over, Duration::ZERO).is_ok_and(|events| events & over != 0)
+}
+
 pub(super) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the buffer is `buffer`, whole; the descriptor is borrowed.
     let read = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };

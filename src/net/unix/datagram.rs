@@ -1,6 +1,6 @@
 //! A Unix socket of datagrams.
 use crate::io::faults::uninterrupted;
-use crate::io::{Again, Manner, Source, Stream, Way, refuse_exploring};
+use crate::io::{Again, Manner, Source, Stream, Way, is_read_over, refuse_exploring};
 use crate::net::listener::nonblocking;
 use crate::net::pauses::Pauses;
 use crate::net::traits::{settings, socket_settings, socket_traits};
@@ -236,8 +236,13 @@ impl UnixDatagram {
     #[track_caller]
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let at = Location::caller();
-        self.0
-            .operate_at(Way::In, at, |socket| socket.recv_from(buffer))
+        self.0.operate_at(Way::In, at, |socket| {
+            let received = socket.recv_from(buffer);
+            match received {
+                Err(error) if is_over(socket, &error) => Ok((0, SocketAddr::from_pathname("")?)),
+                received => received,
+            }
+        })
     }
 
     /// Receives a datagram: its length.
@@ -259,7 +264,13 @@ impl UnixDatagram {
     #[track_caller]
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let at = Location::caller();
-        self.0.operate_at(Way::In, at, |socket| socket.recv(buffer))
+        self.0.operate_at(Way::In, at, |socket| {
+            let received = socket.recv(buffer);
+            match received {
+                Err(error) if is_over(socket, &error) => Ok(0),
+                received => received,
+            }
+        })
     }
 
     /// Sends a datagram to whoever is bound to a path.
@@ -387,6 +398,12 @@ impl UnixDatagram {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.open()?.peer_addr()
     }
+}
+
+/// Whether a receive would wait for ever: reading was shut down, of which Linux tells only calls
+/// that block.
+fn is_over(socket: &net::UnixDatagram, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock && is_read_over(socket.as_fd())
 }
 
 socket_traits!(UnixDatagram, net::UnixDatagram);
