@@ -15,7 +15,7 @@
 use maypole::channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 use maypole::net::{TcpListener, TcpStream};
 use maypole::task::{Builder, current};
-use maypole::{JoinError, JoinHandle, Task, run, scope, sleep, spawn};
+use maypole::{JoinError, JoinHandle, Task, run, scope, signal, sleep, spawn};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -362,12 +362,5 @@ impl Client {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(line.trim_end().to_string()),
         }
-    }
-}
-
-mod signal {
-    pub fn ctrl_c() -> std::io::Result<()> {
-        maypole::task::park();
-        Ok(())
     }
 }

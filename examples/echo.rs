@@ -7,7 +7,7 @@
 //! Then `... -- 127.0.0.1:9000`, which listens there, and `... -- --check`: it is its own client, a
 //! hundred times at once, and ends.
 use maypole::net::{TcpListener, TcpStream};
-use maypole::{JoinHandle, run, spawn};
+use maypole::{JoinHandle, run, signal, spawn};
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -118,11 +118,4 @@ fn check() -> io::Result<()> {
         served.bytes.get()
     );
     Ok(())
-}
-
-mod signal {
-    pub fn ctrl_c() -> std::io::Result<()> {
-        maypole::task::park();
-        Ok(())
-    }
 }

@@ -14,7 +14,8 @@ fn connection() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Writes byte by byte, with a turn for the others after each, so that the reader waits in every place.
+/// Writes byte by byte, with a turn for the others after each, so that the reader waits in every
+/// place.
 struct Trickle<W>(W);
 
 impl<W: Write> Write for Trickle<W> {

@@ -23,7 +23,7 @@ mod response;
 use connection::Patience;
 use files::Site;
 use maypole::net::{TcpListener, TcpStream};
-use maypole::{run, spawn};
+use maypole::{run, signal, spawn};
 use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
@@ -129,11 +129,4 @@ impl Server {
 /// The folder of the examples, for those who name none.
 fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"))
-}
-
-mod signal {
-    pub fn ctrl_c() -> std::io::Result<()> {
-        maypole::task::park();
-        Ok(())
-    }
 }

@@ -24,14 +24,28 @@ impl Ran {
 }
 
 /// Runs an example to its end.
+#[allow(dead_code)] // each test file is a crate of its own
 pub fn run(example: &str, arguments: &[&str]) -> Ran {
     run_with(&[], example, arguments)
 }
 
 /// The same, with these environment variables.
+#[allow(dead_code)] // each test file is a crate of its own
 pub fn run_with(variables: &[(&str, &str)], example: &str, arguments: &[&str]) -> Ran {
-    let program = path_of(example);
-    let mut command = Command::new(&program);
+    let mut command = command(example, arguments);
+    command.envs(variables.iter().copied());
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    Ran {
+        output: String::from_utf8(output.stdout).expect("examples print text"),
+        complaints: String::from_utf8(output.stderr).expect("examples print text"),
+        status: output.status.code(),
+    }
+}
+
+/// What starts an example.
+pub fn command(example: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path_of(example));
     command.args(arguments);
     // What these tests expect holds without orders from outside.
     for (name, _) in std::env::vars_os() {
@@ -39,15 +53,7 @@ pub fn run_with(variables: &[(&str, &str)], example: &str, arguments: &[&str]) -
             command.env_remove(name);
         }
     }
-    command.envs(variables.iter().copied());
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run {}: {error}", program.display()));
-    Ran {
-        output: String::from_utf8(output.stdout).expect("examples print text"),
-        complaints: String::from_utf8(output.stderr).expect("examples print text"),
-        status: output.status.code(),
-    }
+    command
 }
 
 /// The program lies beside the directory of the test that runs: `debug/deps/bank-0123456789abcdef`,

@@ -15,7 +15,7 @@
 //! pages that are touched.
 use maypole::net::{SocketAddr, TcpListener, TcpStream};
 use maypole::time::timeout;
-use maypole::{run, spawn};
+use maypole::{run, signal, spawn};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -266,11 +266,4 @@ fn read_page(stream: &mut impl Read) -> Result<String, Failure> {
     let mut page = vec![0; length];
     stream.read_exact(&mut page)?;
     Ok(String::from_utf8(page)?)
-}
-
-mod signal {
-    pub fn ctrl_c() -> std::io::Result<()> {
-        maypole::task::park();
-        Ok(())
-    }
 }

@@ -15,6 +15,7 @@ use super::money::Crowns;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 const TABLES: &str = "
     CREATE TABLE accounts (number INTEGER PRIMARY KEY, balance INTEGER NOT NULL) STRICT;
@@ -50,6 +51,7 @@ impl BankFile {
     pub fn open(path: &Path, bytes: &[u8], ledger: &Ledger) -> Result<Self, String> {
         let opened = Connection::open(path).and_then(|mut connection| {
             // Whoever opens it next is refused, until this process has ended, however it ends.
+            connection.busy_timeout(Duration::from_secs(1))?;
             connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;

@@ -26,7 +26,7 @@ mod money;
 use file::BankFile;
 use ledger::Ledger;
 use maypole::channel::{bounded, select};
-use maypole::{Builder, spawn, time};
+use maypole::{Builder, signal, spawn, time};
 use money::Crowns;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -182,11 +182,4 @@ fn print_result(
         transactions as f64 / seconds.max(1e-9)
     );
     Ok(mismatches == 0 && imbalance == 0)
-}
-
-mod signal {
-    pub fn ctrl_c() -> std::io::Result<()> {
-        maypole::task::park();
-        Ok(())
-    }
 }

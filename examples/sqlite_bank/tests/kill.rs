@@ -86,7 +86,8 @@ impl Bank {
         command.arg("--file").arg(&self.file);
         command.args(["--batch", batch]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
-        // The auditor of debug builds would take half of the time, before there is anything to kill.
+        // The auditor of debug builds would take half of the time, before there is anything to
+        // kill.
         command.env("MAYPOLE_AUDIT", "0");
         command
     }

@@ -17,7 +17,7 @@
 //! waits the task waits, in the middle of tungstenite.
 use maypole::net::{TcpListener, TcpStream};
 use maypole::time::timeout;
-use maypole::{run, spawn};
+use maypole::{run, signal, spawn};
 use std::cell::Cell;
 use std::error::Error;
 use std::io;
@@ -176,12 +176,5 @@ fn converse(mut socket: WebSocket<TcpStream>, number: usize) -> Result<(), Failu
             Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-mod signal {
-    pub fn ctrl_c() -> std::io::Result<()> {
-        maypole::task::park();
-        Ok(())
     }
 }
