@@ -51,6 +51,7 @@ pub mod io;
 
 // Floor 5: what tasks do with the outside world.
 pub mod net;
+pub mod process;
 pub mod signal;
 pub mod thread;
 

@@ -20,6 +20,9 @@ pub(crate) use inbox::{Address, AtWork, Caller, Letter};
 pub(crate) use reactor::{Waiting, World, address};
 pub(crate) use source::{Again, Manner, Source, Way, closed, deadline, refuse_exploring, too_late};
 pub(crate) use stream::{Stream, check_timeout};
-pub(crate) use sys::{bell, forget_signal, last_arrival, listen_to_signal, send, signals_so_far};
+pub(crate) use sys::{
+    await_end, bell, forget_signal, is_ready, last_arrival, listen_to_signal, open_process, send,
+    send_to, set_nonblocking, signals_so_far,
+};
 pub(crate) use sys::{bind_reuse_port, is_read_over, peek, widen_backlog};
 pub(crate) use waits::Ticket;

@@ -169,7 +169,7 @@ pub(super) fn until_ready(
         Way::Out => What::Output,
     };
     enter(Wait { what, at });
-    if look(fd, way)? {
+    if faults::uninterrupted(|| sys::is_ready(fd, way))? {
         return Ok(());
     }
     // The number may be waited for already, which the system allows once, and whoever owns it may
@@ -188,13 +188,4 @@ pub(super) fn until_ready(
         Err(error) => Err(error),
     };
     duplicate.source().operate(manner, ready)
-}
-
-fn look(fd: BorrowedFd<'_>, way: Way) -> io::Result<bool> {
-    loop {
-        match faults::call(|| sys::is_ready(fd, way)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            looked => return looked,
-        }
-    }
 }

@@ -173,7 +173,7 @@ pub(super) fn poll_fd(poll: &mio::Poll) -> BorrowedFd<'_> {
 // ── any descriptor ───────────────────────────────────────────────────────────────────────────
 
 /// Whether a call on `fd` that goes this way would not wait now. It does not wait itself.
-pub(super) fn is_ready(fd: BorrowedFd<'_>, way: Way) -> io::Result<bool> {
+pub(crate) fn is_ready(fd: BorrowedFd<'_>, way: Way) -> io::Result<bool> {
     let events = match way {
         Way::In => libc::POLLIN,
         Way::Out => libc::POLLOUT,
