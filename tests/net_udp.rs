@@ -330,7 +330,9 @@ fn those_who_receive_are_served_in_the_order_in_which_they_came() {
             })
             .collect();
         settle();
-        (1..=4).for_each(|n| drop(a.send(&[n]).unwrap()));
+        for n in 1..=4 {
+            a.send(&[n]).unwrap();
+        }
         for reader in readers {
             reader.join().unwrap();
         }

@@ -436,12 +436,12 @@ fn a_send_waits_for_room_wherever_it_goes() {
         assert_eq!(fill(&unconnected, to(&name)), 0);
         let full_pair = fill(&pair, |socket| socket.send(b"x"));
         let senders = [
-            spawn(move || drop(connected.send(b"x").unwrap())),
+            spawn(move || connected.send(b"x").unwrap()),
             spawn({
                 let (unconnected, send) = (unconnected.clone(), to(&name));
-                move || drop(send(&unconnected).unwrap())
+                move || send(&unconnected).unwrap()
             }),
-            spawn(move || drop(pair.send(b"x").unwrap())),
+            spawn(move || pair.send(b"x").unwrap()),
         ];
         settle();
         assert!(senders.iter().all(|sender| !sender.is_finished()));

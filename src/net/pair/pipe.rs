@@ -216,18 +216,12 @@ fn copy(bytes: &VecDeque<u8>, buffer: &mut [u8]) -> usize {
 impl Object for Pipe {
     fn view(&self) -> ObjectView {
         let queued = self.bytes.try_borrow().map_or(0, |bytes| bytes.len());
-        let gone = match (self.writers.done.get(), self.readers.done.get()) {
-            (false, false) => "",
-            (true, false) => ", nobody writes any more",
-            (false, true) => ", nobody reads any more",
-            (true, true) => ", nobody reads or writes any more",
-        };
         ObjectView {
             kind: KIND,
             name: None,
             made_at: self.made_at,
             owners: Vec::new(),
-            state: format!("{queued} of {} bytes queued{gone}", self.capacity),
+            state: format!("{queued} of {} bytes queued", self.capacity),
             content: None,
         }
     }
