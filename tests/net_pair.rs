@@ -283,7 +283,7 @@ fn a_deadlock_over_a_pair_names_it() {
     assert!(report.contains("4 of 4 bytes queued"), "{report}");
     let report = deadlock(|| {
         let (a, _b) = pair();
-        (&a).read(&mut [0]).unwrap();
+        (&a).read_exact(&mut [0]).unwrap();
     });
     assert!(
         report.contains("is receiving from a PairStream"),
