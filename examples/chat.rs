@@ -62,7 +62,9 @@ fn open(address: &str) -> io::Result<()> {
         io::Result::Ok(())
     });
     host(listener, closing);
-    interrupt.join().expect("it does not panic")
+    // It may have ended by itself, too, when it could not listen any more.
+    interrupt.kill("the room is closed");
+    interrupt.join().unwrap_or(Ok(()))
 }
 
 // ── the room ─────────────────────────────────────────────────────────────────────────────────

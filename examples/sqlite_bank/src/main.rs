@@ -122,13 +122,13 @@ fn work(options: &Options) -> Result<bool, String> {
     let opened = time::now();
     let (batch, all) = (options.batch, ledger.clone());
     let report = Builder::new().run(|| {
-        let mut work = spawn(move || {
-            let done = bank::work(&all, &mut file, batch);
-            (done, file)
-        });
         let (interrupt, interrupted) = bounded(1);
         let watch = spawn(move || {
             let _ = interrupt.send(signal::ctrl_c());
+        });
+        let mut work = spawn(move || {
+            let done = bank::work(&all, &mut file, batch);
+            (done, file)
         });
         let worked = select! {
             join(&mut work) -> worked => worked,

@@ -2,6 +2,7 @@
 //! goes on where it was.
 use rusqlite::{Connection, OpenFlags};
 use std::fmt::Write;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -194,6 +195,45 @@ fn a_kill_at_any_moment_leaves_a_file_from_which_the_next_run_goes_on() {
     assert_eq!(consistent(&bank.file), ENTRIES as i64);
     let again = bank.finish();
     assert!(again.contains(&format!("{ENTRIES} of {ENTRIES} transactions are there")));
+}
+
+#[test]
+fn an_interrupt_ends_it_in_order() {
+    let folder = Folder::new("interrupt");
+    let (ledger, _) = make_ledger(&mut Chance(2));
+    let bank = Bank {
+        ledger: folder.0.join("ledger.csv"),
+        file: folder.0.join("bank.sqlite"),
+    };
+    std::fs::write(&bank.ledger, &ledger).expect("there is room");
+    let run = bank.command("1").stdout(Stdio::piped()).spawn();
+    let mut run = run.expect("the program can be run");
+    let mut output = BufReader::new(run.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("it prints text");
+    assert!(line.contains("0 of 2000 transactions are there"), "{line}");
+    // It listens to signals before it writes anything.
+    let log = folder.0.join("bank.sqlite-wal");
+    let length = || std::fs::metadata(&log).map_or(0, |about| about.len());
+    let at_first = length();
+    let began = Instant::now();
+    while length() == at_first && began.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let interrupt = Command::new("kill")
+        .args(["-INT", &run.id().to_string()])
+        .status();
+    assert!(interrupt.expect("there is a kill").success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("it prints text");
+    assert_eq!(rest, "\nstopped; run it again and it goes on\n");
+    assert_eq!(run.wait().expect("it ends").code(), Some(1));
+    let recorded = consistent(&bank.file);
+    assert!(recorded < ENTRIES as i64, "it had ended before");
+    assert!(
+        bank.finish()
+            .contains(&format!("{recorded} of {ENTRIES} transactions are there"))
+    );
 }
 
 #[test]
