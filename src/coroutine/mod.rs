@@ -33,7 +33,7 @@ pub(crate) use overflow::watch as watch_for_overflow;
 pub use producer::Step;
 pub(crate) use producer::{Producer, Suspender};
 pub(crate) use pump::{hide as hide_panics, restore as restore_panics};
-pub(crate) use stack::{Extent, Kind, Label};
+pub(crate) use stack::{Extent, Footing, Kind, Label};
 
 use corosensei::Yielder;
 use stack::{Ground, Stack};

@@ -307,6 +307,22 @@ impl Drop for Extent {
     }
 }
 
+/// The stack that a function runs on, for as long as it runs.
+pub(crate) struct Footing(Option<Ground>);
+
+impl Footing {
+    /// That of the caller, which keeps it no longer than its own frame.
+    pub(crate) fn here() -> Footing {
+        Footing(guard::find(stack_pointer()).map(|slot| Ground(Crown::of(slot))))
+    }
+
+    /// Whether the calling code is inside of an extent, on this stack or on one that was resumed
+    /// from it. On a stack that is none of ours nothing is counted.
+    pub(crate) fn has_extents(&self) -> bool {
+        self.0.is_some_and(Ground::has_extents)
+    }
+}
+
 /// An address in the frame of the caller.
 #[inline(always)]
 pub(crate) fn stack_pointer() -> usize {

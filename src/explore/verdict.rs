@@ -1,7 +1,7 @@
 //! Whether a schedule has failed, and how.
-use crate::report::{Steps, Unprinted, take_unprinted};
+use crate::report::Steps;
 use crate::run::{Ended, RunError};
-use crate::task::JoinError;
+use crate::task::{JoinError, Unprinted, take_unprinted};
 
 /// What a schedule came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

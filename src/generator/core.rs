@@ -10,10 +10,18 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 pub(super) type Payload = Box<dyn Any + Send>;
 
-/// What unwinds a generator that is being closed, told apart by the address of its mailbox: the
-/// close of an outer generator passes through those that its body has resumed. Private, so that
+/// What unwinds a generator that is being closed, told apart by the address of its mailbox, or of
+/// its host: the close of an outer generator passes through those that its body has resumed. Private, so that
 /// nobody can make one.
-struct ClosePayload(usize);
+pub(super) struct ClosePayload(pub(super) usize);
+
+impl ClosePayload {
+    /// Whether `payload` is that of the mailbox, or the host, at this address.
+    pub(super) fn is(payload: &(dyn Any + Send), key: usize) -> bool {
+        let close = payload.downcast_ref::<ClosePayload>();
+        close.is_some_and(|close| close.0 == key)
+    }
+}
 
 /// What the yielder finds when it is resumed, besides the sent value.
 pub(super) enum Order {
@@ -37,8 +45,7 @@ impl<S> Mailbox<S> {
     }
 
     fn is_closed_by(&self, payload: &(dyn Any + Send)) -> bool {
-        let close = payload.downcast_ref::<ClosePayload>();
-        close.is_some_and(|close| close.0 == std::ptr::from_ref(self).addr())
+        ClosePayload::is(payload, std::ptr::from_ref(self).addr())
     }
 
     /// Leaves an order where the yield that the body is in will look.
@@ -88,10 +95,11 @@ impl<'b, Y, R, S> Core<'b, Y, R, S> {
         let mut fresh = Fresh(Some(body));
         let producer = Producer::new(stack_size, site, mailbox, move |suspender, mailbox| {
             let body = fresh.0.take().expect("a body begins once");
+            let ours = mailbox.clone();
             let yielder = Yielder::new(suspender, mailbox);
             match catch_unwind(AssertUnwindSafe(|| body(&yielder))) {
                 Ok(value) => Ended::Returned(value),
-                Err(payload) if yielder.mailbox.is_closed_by(&*payload) => Ended::Closed,
+                Err(payload) if ours.is_closed_by(&*payload) => Ended::Closed,
                 Err(payload) => resume_unwind(payload),
             }
         });

@@ -4,6 +4,7 @@
 //! taking in values that are sent, and handing a request to whoever runs the generator. "Do not
 //! mix them in one generator."
 mod core;
+mod host;
 mod yielder;
 
 use self::core::Core;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::panic::Location;
 
 pub use crate::coroutine::Step;
+pub(crate) use host::{Answer, Ended, Host, catch_under, run_under};
 pub use scoped::{ScopedGenerator, scoped};
 pub use yielder::Yielder;
 

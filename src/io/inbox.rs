@@ -9,10 +9,11 @@
 //! a late letter never reaches another run.
 use super::waits::Ticket;
 use crate::scheduler::driver::Prospect;
+use slab::Slab;
 use std::mem;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A message to a scheduler.
 pub(crate) enum Letter {
@@ -39,6 +40,8 @@ struct Inbox {
     at_work: AtomicUsize,
     /// Those who may call in at any time.
     callers: AtomicUsize,
+    /// Whom to tell of the end of the run; `None` when it is over.
+    followers: Mutex<Option<Slab<Weak<dyn Follower>>>>,
 }
 
 impl Address {
@@ -49,6 +52,7 @@ impl Address {
             waker,
             at_work: AtomicUsize::new(0),
             callers: AtomicUsize::new(0),
+            followers: Mutex::new(Some(Slab::new())),
         }))
     }
 
@@ -149,9 +153,49 @@ impl Address {
         letters.as_mut().map(mem::take).unwrap_or_default()
     }
 
+    /// Tells `follower` of the end of the run, until the answer is dropped. `None`: it is over.
+    pub(crate) fn follow(&self, follower: Weak<dyn Follower>) -> Option<Following> {
+        let key = self.followers().as_mut()?.insert(follower);
+        Some(Following {
+            address: self.clone(),
+            key,
+        })
+    }
+
+    fn followers(&self) -> MutexGuard<'_, Option<Slab<Weak<dyn Follower>>>> {
+        let followers = self.0.followers.lock();
+        followers.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends it: gives the letters that nobody will read, to be dropped where that may run code.
     pub(super) fn close(&self) -> Vec<Letter> {
+        let followers = self.followers().take();
+        for (_, follower) in followers.into_iter().flatten() {
+            if let Some(follower) = follower.upgrade() {
+                follower.run_is_over();
+            }
+        }
         self.letters().take().unwrap_or_default()
+    }
+}
+
+/// Somebody who has to know when a run is over.
+pub(crate) trait Follower: Send + Sync {
+    /// Runs no code of a user.
+    fn run_is_over(&self);
+}
+
+/// A follower is told while this lives.
+pub(crate) struct Following {
+    address: Address,
+    key: usize,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(followers) = &mut *self.address.followers() {
+            followers.remove(self.key);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub use copy::copy;
 pub use ready::{wait_readable, wait_readable_timeout, wait_writable, wait_writable_timeout};
 pub use stdin::{Lines, Stdin, stdin};
 
-pub(crate) use inbox::{Address, AtWork, Caller, Letter};
+pub(crate) use inbox::{Address, AtWork, Caller, Follower, Following, Letter};
 pub(crate) use reactor::{Waiting, World, address};
 pub(crate) use source::{Again, Manner, Source, Way, closed, deadline, refuse_exploring, too_late};
 pub(crate) use stream::{Stream, check_timeout};

@@ -4,13 +4,13 @@ mod entry;
 mod graph;
 mod groups;
 mod names;
-mod panics;
 mod source;
 mod steps;
+mod unjoined;
 
 pub(crate) use deadlock::{cycle_closed, deadlock, stuck};
-pub(crate) use panics::{Unprinted, install_panic_hook, quietly, take_unprinted, unjoined};
 pub(crate) use steps::{Recorder, Steps, divergence, meeting};
+pub(crate) use unjoined::unjoined;
 
 use std::fmt;
 

@@ -2,12 +2,11 @@
 use super::builder::STACK_SIZE;
 use super::environment::audits;
 use super::stage::{Detail, Ended, Stage, beside_panics};
-use crate::report;
 use crate::scheduler::Scheduler;
 use crate::scheduler::clock::Clock;
 use crate::scheduler::observer::Observer;
 use crate::scheduler::policy::Policy;
-use crate::task::{Lender, lend};
+use crate::task::{Lender, lend, quietly};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -32,7 +31,7 @@ pub(crate) fn repeat<R>(
     body: impl FnOnce(&Repeat<'_, '_>) -> R,
 ) -> R {
     beside_panics(|| {
-        report::quietly(|| {
+        quietly(|| {
             lend(|lender| {
                 body(&Repeat {
                     scheduler: Scheduler::new(clock, STACK_SIZE),

@@ -3,10 +3,10 @@ use super::end::Run;
 use super::error::RunError;
 use crate::coroutine;
 use crate::io::World;
-use crate::report::{self, Report};
+use crate::report::Report;
 use crate::scheduler::task::{About, Flags};
 use crate::scheduler::{self, First, Scheduler, Traits};
-use crate::task::{Ending, Harvest, JoinError, Lender, Lent, Packet};
+use crate::task::{Ending, Harvest, JoinError, Lender, Lent, Packet, install_panic_hook};
 use std::any::Any;
 use std::panic::Location;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// Does what any run needs, also one in a destructor: its tasks are not the ones that unwind.
 pub(super) fn beside_panics<R>(body: impl FnOnce() -> R) -> R {
     coroutine::watch_for_overflow();
-    report::install_panic_hook();
+    install_panic_hook();
     let levels = match std::thread::panicking() {
         true => coroutine::hide_panics(),
         false => 0,

@@ -1,13 +1,14 @@
-//! Why a task has no result: it panicked, was killed, or was abandoned.
+//! Why a task or a job has no result: it panicked, was killed, or was abandoned.
 use crate::scheduler;
 use crate::scheduler::task::{About, KillNote, PanicNote, PanicPlace, TaskId};
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Mutex;
 
-/// The error of a [`join`](crate::JoinHandle::join).
+/// The error of a [`join`](crate::JoinHandle::join): of a task, or of a [job](crate::job).
 ///
 /// # Examples
 ///
@@ -28,10 +29,54 @@ use std::sync::Mutex;
 pub struct JoinError(Box<Inner>);
 
 struct Inner {
+    who: Who,
+    cause: Cause,
+}
+
+/// Who has no result: a task, or a job in an OS thread of its own.
+#[derive(Clone)]
+pub(crate) struct Who {
+    /// Nobody's, where it is a job.
     id: TaskId,
     name: String,
     site: String,
-    cause: Cause,
+}
+
+impl Who {
+    fn task(id: TaskId, about: &About) -> Self {
+        Who {
+            id,
+            name: about.name().to_string(),
+            site: format!("{}:{}", about.site.file(), about.site.line()),
+        }
+    }
+
+    pub(crate) fn job(name: &str, site: &Location<'_>) -> Self {
+        Who {
+            id: TaskId::NOBODY,
+            name: name.to_string(),
+            site: format!("{}:{}", site.file(), site.line()),
+        }
+    }
+
+    /// With where it comes from, as in `task 'parser' (#3, spawned at src/main.rs:8)`.
+    pub(crate) fn in_full(&self) -> String {
+        let Who { id, name, site } = self;
+        match *id == TaskId::NOBODY {
+            true => format!("job '{name}' (made at {site})"),
+            false => format!("task '{name}' ({id}, spawned at {site})"),
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Who { id, name, .. } = self;
+        match *id == TaskId::NOBODY {
+            true => write!(f, "job '{name}'"),
+            false => write!(f, "task '{name}' ({id})"),
+        }
+    }
 }
 
 enum Cause {
@@ -49,19 +94,18 @@ enum Cause {
 }
 
 impl JoinError {
-    fn new(id: TaskId, about: &About, cause: Cause) -> Self {
-        JoinError(Box::new(Inner {
-            id,
-            name: about.name().to_string(),
-            site: format!("{}:{}", about.site.file(), about.site.line()),
-            cause,
-        }))
+    fn new(who: Who, cause: Cause) -> Self {
+        JoinError(Box::new(Inner { who, cause }))
     }
 
     #[cold]
     pub(crate) fn panicked(id: TaskId, about: &About, payload: &(dyn Any + Send)) -> Self {
+        Self::panic_of(Who::task(id, about), about.more().panic.take(), payload)
+    }
+
+    /// With what the panic hook has kept of the latest panic.
+    pub(crate) fn panic_of(who: Who, note: Option<PanicNote>, payload: &(dyn Any + Send)) -> Self {
         // Another panic's, caught before, says nothing of this one.
-        let note = about.more().panic.take();
         let note = note.filter(|note| note.message.as_deref() == message_of(payload));
         let (location, backtrace) = match note {
             Some(note) => (Some(note.location), Some(note.backtrace)),
@@ -74,18 +118,27 @@ impl JoinError {
             payload: Mutex::new(None),
             kept: false,
         };
-        Self::new(id, about, cause)
+        Self::new(who, cause)
     }
 
     #[cold]
     pub(crate) fn killed(id: TaskId, about: &About) -> Self {
-        Self::new(id, about, Cause::Killed(about.more().kill.borrow().clone()))
+        let note = about.more().kill.borrow().clone();
+        Self::kill_of(Who::task(id, about), note)
+    }
+
+    pub(crate) fn kill_of(who: Who, note: Option<KillNote>) -> Self {
+        Self::new(who, Cause::Killed(note))
     }
 
     #[cold]
     pub(crate) fn abandoned(id: TaskId, about: &About) -> Self {
         let note = about.more().kill.borrow().clone();
-        Self::new(id, about, Cause::Abandoned(note))
+        Self::end_of_patience(Who::task(id, about), note)
+    }
+
+    pub(crate) fn end_of_patience(who: Who, note: Option<KillNote>) -> Self {
+        Self::new(who, Cause::Abandoned(note))
     }
 
     /// Adds the payload that `into_panic` will give.
@@ -279,7 +332,7 @@ impl JoinError {
         }
     }
 
-    /// The identity of the task.
+    /// The identity of the task; a job in an OS thread has none, and shows as `#0`.
     ///
     /// Parks: no.
     ///
@@ -293,10 +346,10 @@ impl JoinError {
     /// });
     /// ```
     pub fn task_id(&self) -> TaskId {
-        self.0.id
+        self.0.who.id
     }
 
-    /// The name of the task, its spawn site if it was given none.
+    /// The name of the task or the job, its spawn site if it was given none.
     ///
     /// Parks: no.
     ///
@@ -310,7 +363,7 @@ impl JoinError {
     /// });
     /// ```
     pub fn task_name(&self) -> &str {
-        &self.0.name
+        &self.0.who.name
     }
 }
 
@@ -339,12 +392,12 @@ pub(crate) fn message_of(payload: &dyn Any) -> Option<&str> {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { id, name, site, .. } = &*self.0;
+        let who = &self.0.who;
         match &self.0.cause {
             Cause::Panicked {
                 message, location, ..
             } => {
-                write!(f, "task '{name}' ({id}, spawned at {site}) panicked")?;
+                write!(f, "{} panicked", who.in_full())?;
                 if let Some(location) = location {
                     write!(f, " at {location}")?;
                 }
@@ -354,14 +407,14 @@ impl fmt::Display for JoinError {
                 }
             }
             Cause::Killed(note) => {
-                write!(f, "task '{name}' ({id}) was killed")?;
+                write!(f, "{who} was killed")?;
                 write_note(f, note)
             }
             Cause::Abandoned(note) => {
                 write!(
                     f,
-                    "task '{name}' ({id}, spawned at {site}) was abandoned: it caught its kill 64 \
-                     times and waited again; it was killed"
+                    "{} was abandoned: it caught its kill 64 times and waited again; it was killed",
+                    who.in_full()
                 )?;
                 write_note(f, note)
             }

@@ -292,6 +292,25 @@ impl<T> JoinHandle<T> {
     pub(super) fn new(packet: Rc<dyn Harvest<T>>, task: Task) -> Self {
         JoinHandle(Core { packet, task })
     }
+
+    /// Who waits for the end of the task.
+    pub(crate) fn joiners(&self) -> &WaitQueue {
+        &self.0.packet.about().joiners
+    }
+
+    /// Why the task has no result, if it has failed: that counts as joined.
+    pub(crate) fn take_failure(&self) -> Option<JoinError> {
+        if !self.0.is_finished() {
+            return None;
+        }
+        match (Join { core: &self.0 }).try_now()? {
+            Ok(value) => {
+                self.0.packet.outcome().give_back(Ok(value));
+                None
+            }
+            Err(error) => Some(error),
+        }
+    }
 }
 
 /// Polls for the end of the task, under any executor of futures on this OS thread.

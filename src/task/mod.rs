@@ -8,6 +8,7 @@ mod join;
 mod local;
 mod outcome;
 mod packet;
+mod panics;
 mod scope;
 
 pub use crate::scheduler::kill::Killed;
@@ -17,13 +18,16 @@ pub(crate) use builder::spawn_from_outside;
 pub use builder::{Builder, spawn, spawn_now};
 pub(crate) use cleanup::{apart, apart_quietly, drop_all_in_turn, drop_in_turn, run_in_turn};
 pub use error::JoinError;
-pub(crate) use error::message_of;
+pub(crate) use error::{Who, message_of};
 pub use gather::{both, join_all, race};
 pub use handle::Task;
 pub use join::{JoinHandle, ScopedJoinHandle};
 pub use local::LocalKey;
 pub(crate) use outcome::{failure_of_current, outcome_of, wake_if_abandoned};
 pub(crate) use packet::{Ending, Harvest, Packet, drop_quietly};
+pub(crate) use panics::{
+    Unprinted, install_panic_hook, quietly, take_panic_of_job, take_unprinted, watch_job,
+};
 pub(crate) use scope::{Away, Errand, Lender, Lent, lend};
 pub use scope::{Scope, scope};
 

@@ -48,6 +48,11 @@ impl<T> Outcome<T> {
     pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
         self.result.take().map(ManuallyDrop::into_inner)
     }
+
+    /// For whoever has only looked at it.
+    pub(crate) fn give_back(&self, result: Result<T, JoinError>) {
+        self.result.set(Some(ManuallyDrop::new(result)));
+    }
 }
 
 /// A body whose result is a `T`, whatever the body's own type.

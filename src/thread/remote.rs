@@ -78,6 +78,15 @@ pub fn remote() -> Remote {
     }
 }
 
+/// The run of this OS thread, or else the one that it works for.
+///
+/// # Errors
+///
+/// When the system has no descriptor to wake the run by.
+pub(crate) fn run_of_this_thread() -> std::io::Result<Option<Address>> {
+    Ok(io::address()?.or_else(employer))
+}
+
 fn employer() -> Option<Address> {
     let look = |employer: &RefCell<Option<Address>>| employer.borrow().clone();
     EMPLOYER.try_with(look).ok().flatten()

@@ -1,16 +1,15 @@
-//! Panics: where they happened, and those that nobody joined.
-use super::Report;
+//! Panics: who panics, and where. The hook keeps both for `JoinError`.
+use super::error::message_of;
 use crate::coroutine::say;
+use crate::scheduler;
 use crate::scheduler::task::{PanicNote, PanicPlace, TaskId};
-use crate::scheduler::{self, UnjoinedPanics};
-use crate::task::message_of;
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 
 /// Puts a hook before the program's own that tells which task panics and keeps the place for
-/// `JoinError`. Once in a process, at the first run.
+/// `JoinError`. Once in a process, at the first run or job.
 pub(crate) fn install_panic_hook() {
     static ONCE: Once = Once::new();
     // Inside a panic the hook cannot be changed: a run in a destructor comes too early.
@@ -30,11 +29,34 @@ pub(crate) fn install_panic_hook() {
     });
 }
 
+/// Panics that were not printed, and of which more than this are not kept.
+const KEPT: usize = 12;
+
 thread_local! {
     /// Whether panics print nothing: an exploration has too many.
     static QUIET: Cell<bool> = const { Cell::new(false) };
     /// The first of them, if somebody wants to know.
     static UNPRINTED: RefCell<Vec<Unprinted>> = const { RefCell::new(Vec::new()) };
+    /// What this OS thread runs, where that is a job.
+    static JOB: RefCell<Option<Watched>> = const { RefCell::new(None) };
+}
+
+/// A job that has an OS thread to itself, and the latest panic there.
+struct Watched {
+    title: String,
+    panic: Option<PanicNote>,
+}
+
+/// Says that this OS thread runs a job from now on, which the hook calls `title`.
+pub(crate) fn watch_job(title: String) {
+    let watched = Watched { title, panic: None };
+    let _ = JOB.try_with(|job| job.replace(Some(watched)));
+}
+
+/// What the hook has kept of the latest panic of the job that this OS thread runs.
+pub(crate) fn take_panic_of_job() -> Option<PanicNote> {
+    let take = |job: &RefCell<Option<Watched>>| job.borrow_mut().as_mut()?.panic.take();
+    JOB.try_with(take).ok().flatten()
 }
 
 /// A panic that was not printed.
@@ -63,7 +85,7 @@ pub(crate) fn quietly<R>(body: impl FnOnce() -> R) -> R {
 
 fn note(info: &PanicHookInfo<'_>) {
     let Some((id, body)) = scheduler::current_in_panic() else {
-        return;
+        return note_of_job(info);
     };
     let about = body.about();
     let main = about.given_name().is_some_and(|name| &*name == "main");
@@ -77,12 +99,7 @@ fn note(info: &PanicHookInfo<'_>) {
         ));
     }
     scheduler::tell_of_panic(id);
-    if let (Some(location), Ok(mut note)) = (info.location(), about.more().panic.try_borrow_mut()) {
-        let location = PanicPlace {
-            file: location.file().to_string(),
-            line: location.line(),
-            column: location.column(),
-        };
+    if let (Some(location), Ok(mut note)) = (place_of(info), about.more().panic.try_borrow_mut()) {
         if quiet {
             keep_unprinted(info, &location, id);
         }
@@ -97,9 +114,34 @@ fn note(info: &PanicHookInfo<'_>) {
     }
 }
 
+/// The same, where no task runs: a job may.
+fn note_of_job(info: &PanicHookInfo<'_>) {
+    let note = |job: &RefCell<Option<Watched>>| {
+        let mut job = job.try_borrow_mut().ok()?;
+        let Watched { title, panic } = job.as_mut()?;
+        say(format_args!("maypole: {title} panics:"));
+        *panic = Some(PanicNote {
+            location: place_of(info)?,
+            backtrace: Backtrace::capture(),
+            message: message_of(info.payload()).map(str::to_string),
+        });
+        Some(())
+    };
+    let _ = JOB.try_with(note);
+}
+
+fn place_of(info: &PanicHookInfo<'_>) -> Option<PanicPlace> {
+    let location = info.location()?;
+    Some(PanicPlace {
+        file: location.file().to_string(),
+        line: location.line(),
+        column: location.column(),
+    })
+}
+
 fn keep_unprinted(info: &PanicHookInfo<'_>, place: &PanicPlace, task: TaskId) {
     UNPRINTED.with_borrow_mut(|unprinted| {
-        if unprinted.len() < SHOWN {
+        if unprinted.len() < KEPT {
             unprinted.push(Unprinted {
                 message: message_of(info.payload()).map(str::to_string),
                 place: place.clone(),
@@ -107,24 +149,4 @@ fn keep_unprinted(info: &PanicHookInfo<'_>, place: &PanicPlace, task: TaskId) {
             });
         }
     });
-}
-
-/// More panics than this are only counted.
-const SHOWN: usize = 12;
-
-/// Names the panics that nobody joined, if there are any.
-pub(crate) fn unjoined(panics: &UnjoinedPanics) -> Option<Report> {
-    let mut text = match panics.count() {
-        0 => return None,
-        1 => "maypole: finished; 1 task panicked and nobody joined it:".to_string(),
-        count => format!("maypole: finished; {count} tasks panicked and nobody joined them:"),
-    };
-    for panic in panics.first().iter().take(SHOWN) {
-        text.push_str("\n  ");
-        text.push_str(&panic.text);
-    }
-    if panics.count() > SHOWN {
-        text.push_str(&format!("\n  and {} more", panics.count() - SHOWN));
-    }
-    Some(Report::new(text))
 }
