@@ -302,7 +302,7 @@ fn only_kill_starts_an_unwind() {
             "sync/condvar.rs",
             "time.rs",
             "run/",
-            "thread/offload.rs",
+            "thread/",
         ],
         "payloads are passed on only where they are caught: in scopes, timeouts, generators, \
          runs and other OS threads",

@@ -586,10 +586,21 @@ fn random_kills_under_load_leave_every_buffer_whole() {
 fn results_that_come_while_the_task_is_shielded_paused_or_killed_are_kept() {
     run(|| {
         let shielded = shield(|| offload(|| 1));
-        let paused = spawn(|| offload(|| 2));
+        let door = Door::default();
+        let passes = door.clone();
+        let paused = spawn(move || {
+            offload(|| {
+                passes.pass();
+                2
+            })
+        });
         yield_now();
         paused.task().pause();
-        sleep(Duration::from_millis(5));
+        door.open();
+        for _ in 0..10 {
+            offload(|| ());
+            yield_now();
+        }
         assert!(!paused.is_finished());
         paused.task().resume();
         assert_eq!(shielded + paused.join().unwrap(), 3);

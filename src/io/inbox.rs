@@ -7,6 +7,7 @@
 //!
 //! A run has an inbox from the day it first needs one; with the run it is closed for good, so that
 //! a late letter never reaches another run.
+use super::reactor;
 use super::waits::Ticket;
 use crate::scheduler::driver::Prospect;
 use slab::Slab;
@@ -89,9 +90,24 @@ impl Address {
         Ok(())
     }
 
-    /// Wakes whoever waits with `ticket`, if the run is not over.
+    /// Wakes whoever waits with `ticket`, if the run is not over: at once in its own OS thread.
     pub(crate) fn wake(&self, ticket: Ticket) {
+        if reactor::with_waits_of(self, |waits| waits.wake(ticket)).is_none() {
+            self.wake_later(ticket);
+        }
+    }
+
+    /// The same, by letter: it finds also somebody who is only about to wait.
+    pub(crate) fn wake_later(&self, ticket: Ticket) {
         let _ = self.post(Letter::Wake(ticket));
+    }
+
+    /// Whether nobody waits with `ticket` any more, as far as this OS thread can know.
+    pub(crate) fn has_lost(&self, ticket: Ticket) -> bool {
+        match reactor::with_waits_of(self, |waits| waits.is_awaited(ticket)) {
+            Some(is_awaited) => !is_awaited,
+            None => self.is_closed(),
+        }
     }
 
     /// Ends the scheduler's sleep, so that it looks how things stand.

@@ -254,6 +254,18 @@ pub(crate) fn address() -> io::Result<Option<Address>> {
     Ok(Some(entrance.address.get_or_init(|| address).clone()))
 }
 
+/// Shows those who wait in the run at `address`, if this is its OS thread.
+pub(super) fn with_waits_of<R>(address: &Address, show: impl FnOnce(&Waits) -> R) -> Option<R> {
+    let look = |here: &Here| {
+        let run = here.run.borrow();
+        let own = run.as_ref().and_then(|entrance| entrance.address.get());
+        let waits = &here.reactor.get()?.waits;
+        own.is_some_and(|own| own.is(address))
+            .then(|| show(&waits.borrow()))
+    };
+    HERE.try_with(look).ok().flatten()
+}
+
 /// A place in the table of those who wait for other OS threads; it ends with this.
 pub(crate) struct Waiting {
     ticket: Ticket,

@@ -1,7 +1,7 @@
 //! What other OS threads call a waiting task by: a ticket, which names a wait queue of this OS
 //! thread and nothing of its memory.
 use crate::scheduler::wait::WaitQueue;
-use crate::scheduler::wake_all_outside;
+use crate::scheduler::{has_waiter, wake_all_outside};
 use slab::Slab;
 use std::rc::Rc;
 
@@ -42,6 +42,11 @@ impl Waits {
         if let Some(queue) = self.get(ticket) {
             wake_all_outside(queue, 0);
         }
+    }
+
+    /// Whether anybody waits with this ticket, and was not woken yet.
+    pub(super) fn is_awaited(&self, ticket: Ticket) -> bool {
+        self.get(ticket).is_some_and(|queue| has_waiter(queue))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -79,16 +79,13 @@ fn do_elsewhere(errand: Errand, away: &Away, wait: Wait) {
     let at = wait.at;
     let bed = Bed::make()
         .unwrap_or_else(|error| panic!("maypole: thread::offload at {at} cannot wait: {error}"));
-    let Bed::Task { queue, address, .. } = &bed else {
-        unreachable!("it was asked whether it is in a task");
-    };
     let _shield = Shield::open();
-    let employer = address.clone();
+    let employer = bed.address().clone();
     let job = Job {
         work: Box::new(move || on_behalf_of(&employer, || errand.run())),
         finish: Finish {
             sleeper: bed.sleeper(),
-            work: Some(address.work()),
+            work: Some(bed.address().work()),
         },
     };
     if let Err((job, error)) = pool().submit(job) {
@@ -98,6 +95,7 @@ fn do_elsewhere(errand: Errand, away: &Away, wait: Wait) {
              limit on processes may stand against it (ulimit -u, pids.max of a container)"
         );
     }
+    let queue = bed.queue();
     wait_out(Back { away, queue }, wait);
 }
 

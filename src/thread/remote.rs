@@ -1,9 +1,9 @@
 //! Calls into a run from other OS threads.
-use super::sleeper::{Bed, Sleeper};
+use super::exchange::{Attempt, exchange};
+use super::sleeper::Sleeper;
 use crate::io::{self, Address, Caller, Letter, refuse_exploring};
-use crate::scheduler::park;
-use crate::scheduler::wait::{Wait, WaitQueue, What};
-use crate::select::{Case, complete};
+use crate::scheduler::wait::{Wait, What};
+use crate::select::Limit;
 use crate::task::{JoinError, failure_of_current, outcome_of, wake_if_abandoned};
 use std::cell::RefCell;
 use std::error::Error;
@@ -98,14 +98,14 @@ pub(crate) fn on_behalf_of<R>(address: &Address, body: impl FnOnce() -> R) -> R 
     struct Restore(Option<Address>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            exchange(self.0.take());
+            employ(self.0.take());
         }
     }
-    let _restore = Restore(exchange(Some(address.clone())));
+    let _restore = Restore(employ(Some(address.clone())));
     body()
 }
 
-fn exchange(employer: Option<Address>) -> Option<Address> {
+fn employ(employer: Option<Address>) -> Option<Address> {
     EMPLOYER.try_with(|slot| slot.replace(employer)).ok()?
 }
 
@@ -190,36 +190,13 @@ impl Remote {
             at,
         };
         self.refuse_its_own(at);
-        let bed = Bed::make()
-            .unwrap_or_else(|error| panic!("maypole: Remote::call at {at} cannot wait: {error}"));
-        if matches!(bed, Bed::Task { .. }) {
-            park::enter(wait);
-            park::ask(wait);
-        }
-        let reply = Arc::new(Reply {
-            result: Mutex::new(Slot::Awaited),
-            sleeper: bed.sleeper(),
-        });
-        let answer = Answer(reply.clone());
-        let call = Box::new(move || answer.fill(f));
-        if self.address().post(Letter::Spawn(call, at)).is_err() {
-            return Err(CallError::Closed);
-        }
-        match &bed {
-            Bed::Task { queue, .. } => {
-                let case = Replied {
-                    reply: &reply,
-                    queue,
-                };
-                complete(case, || None, wait).expect("a call without a limit does not time out")
-            }
-            Bed::Thread => loop {
-                match reply.take() {
-                    Some(result) => return result,
-                    None => std::thread::park(),
-                }
-            },
-        }
+        let call = Calling {
+            reply: Arc::new(Reply(Mutex::new(Slot::Awaited(None)))),
+            address: self.address(),
+            f: Some(f),
+            at,
+        };
+        exchange(call, Limit::Never, wait).expect("a call without a limit does not time out")
     }
 
     fn refuse_its_own(&self, at: &'static Location<'static>) {
@@ -241,36 +218,54 @@ impl fmt::Debug for Remote {
     }
 }
 
-/// Waits for what another OS thread will reply.
-struct Replied<'a, T> {
-    reply: &'a Reply<T>,
-    queue: &'a WaitQueue,
+/// Calls, and waits for what comes back.
+struct Calling<'a, T, F> {
+    reply: Arc<Reply<T>>,
+    address: &'a Address,
+    /// Until it is called.
+    f: Option<F>,
+    at: &'static Location<'static>,
 }
 
-impl<T> Case for Replied<'_, T> {
+impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Attempt for Calling<'_, T, F> {
     type Output = Result<T, CallError>;
 
     fn try_now(&mut self) -> Option<Self::Output> {
+        self.address.is_closed().then(|| {
+            self.f = None;
+            Err(CallError::Closed)
+        })
+    }
+
+    /// Not before the caller may wait.
+    fn enlist(&mut self, sleeper: Sleeper) -> bool {
+        let f = self.f.take().expect("it is called once");
+        *self.reply.slot() = Slot::Awaited(Some(sleeper));
+        let answer = Answer(self.reply.clone());
+        let call = Box::new(move || answer.fill(f));
+        match self.address.post(Letter::Spawn(call, self.at)) {
+            Ok(()) => false,
+            Err(_letter) => {
+                self.reply.give(Err(CallError::Closed));
+                true
+            }
+        }
+    }
+
+    fn look(&mut self) -> Option<Self::Output> {
         self.reply.take()
     }
 
-    fn enlist(&mut self) -> (&WaitQueue, usize) {
-        (self.queue, 0)
-    }
-
-    fn accept(&mut self, _: usize) -> Option<Self::Output> {
-        self.try_now()
+    fn withdraw(&mut self) -> Option<Self::Output> {
+        self.reply.take()
     }
 }
 
 /// Where the result of a call is put.
-struct Reply<T> {
-    result: Mutex<Slot<T>>,
-    sleeper: Sleeper,
-}
+struct Reply<T>(Mutex<Slot<T>>);
 
 enum Slot<T> {
-    Awaited,
+    Awaited(Option<Sleeper>),
     Given(Result<T, CallError>),
     Taken,
 }
@@ -278,7 +273,7 @@ enum Slot<T> {
 impl<T> Reply<T> {
     fn slot(&self) -> MutexGuard<'_, Slot<T>> {
         // Nothing panics while it is held.
-        self.result.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self) -> Option<Result<T, CallError>> {
@@ -295,10 +290,13 @@ impl<T> Reply<T> {
     /// The first result is the one that counts.
     fn give(&self, result: Result<T, CallError>) {
         let mut slot = self.slot();
-        if matches!(*slot, Slot::Awaited) {
+        if let Slot::Awaited(sleeper) = &mut *slot {
+            let sleeper = sleeper.take();
             *slot = Slot::Given(result);
             drop(slot);
-            self.sleeper.wake();
+            if let Some(sleeper) = sleeper {
+                sleeper.wake();
+            }
         }
     }
 

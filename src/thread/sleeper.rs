@@ -1,6 +1,5 @@
 //! Who waits for another OS thread: a task of a run, or an OS thread that runs no task.
 use crate::io::{Address, AtWork, Ticket, Waiting, address};
-use crate::scheduler::is_in_task;
 use crate::scheduler::wait::WaitQueue;
 use std::io;
 use std::rc::Rc;
@@ -13,38 +12,45 @@ pub(super) enum Sleeper {
 }
 
 impl Sleeper {
+    pub(super) fn this_thread() -> Self {
+        Sleeper::Thread(std::thread::current())
+    }
+
     pub(super) fn wake(&self) {
         match self {
             Sleeper::Task(address, ticket) => address.wake(*ticket),
             Sleeper::Thread(thread) => thread.unpark(),
         }
     }
+
+    /// Whether it does not wait any more: it was killed, or its time is over, and it has not had its
+    /// turn since; or it was leaked at the end of its run.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Sleeper::Task(address, ticket) => address.has_lost(*ticket),
+            Sleeper::Thread(_) => false,
+        }
+    }
 }
 
-/// The sleeper's own side: a task has a queue of its own to park in.
-pub(super) enum Bed {
-    Task {
-        queue: Rc<WaitQueue>,
-        address: Address,
-        waiting: Waiting,
-    },
-    Thread,
+/// Where a task sleeps until another OS thread wakes it.
+pub(super) struct Bed {
+    queue: Rc<WaitQueue>,
+    address: Address,
+    waiting: Waiting,
 }
 
 impl Bed {
-    /// For the caller.
+    /// For the running task.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor by which a task can be woken.
+    /// When the system has no descriptor by which it can be woken.
     pub(super) fn make() -> io::Result<Self> {
-        if !is_in_task() {
-            return Ok(Bed::Thread);
-        }
         let address = address()?.expect("a task runs inside of a run");
         let queue = Rc::new(WaitQueue::new());
         let waiting = Waiting::begin(queue.clone())?;
-        Ok(Bed::Task {
+        Ok(Bed {
             queue,
             address,
             waiting,
@@ -52,12 +58,20 @@ impl Bed {
     }
 
     pub(super) fn sleeper(&self) -> Sleeper {
-        match self {
-            Bed::Task {
-                address, waiting, ..
-            } => Sleeper::Task(address.clone(), waiting.ticket()),
-            Bed::Thread => Sleeper::Thread(std::thread::current()),
-        }
+        Sleeper::Task(self.address.clone(), self.waiting.ticket())
+    }
+
+    pub(super) fn queue(&self) -> &WaitQueue {
+        &self.queue
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Wakes the task that is about to park.
+    pub(super) fn wake_soon(&self) {
+        self.address.wake_later(self.waiting.ticket());
     }
 }
 
