@@ -193,7 +193,9 @@ mod tests {
         };
         assert!(pool.submit(job).is_ok());
         receiver.recv().unwrap();
-        std::thread::park();
+        while pool.state().idle.is_empty() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]
