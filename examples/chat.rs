@@ -2,12 +2,12 @@
 //!
 //! Try: `cargo run --example chat`, and in three other terminals `nc localhost 7000`. Each is asked
 //! for a name; you will see who comes, what they say and who goes (`/who` and `/quit` help). ^C in
-//! the first terminal ends the room in order: it says good-bye, and its last line is `3 tasks
-//! killed: end of the run`.
+//! the first terminal ends the room in order: it says good-bye, and its last line is
+//! `3 tasks killed: end of the run`.
 //!
 //! Stop one of the clients with ^Z and let the others talk a lot, say `yes | nc localhost 7000`:
-//! what they say goes on at full speed, and the one who does not listen is thrown out. Then `cargo
-//! run --example chat -- --check`: all that with clients of its own.
+//! what they say goes on at full speed, and the one who does not listen is thrown out. Then
+//! `cargo run --example chat -- --check`: all that with clients of its own.
 //!
 //! Each client has two tasks, one that reads its lines and one that waits, with `select!`, for
 //! these or for what others say. In between are channels with a bound: a client who is slow fills

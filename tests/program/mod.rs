@@ -4,6 +4,7 @@ use std::process::Command;
 
 /// What a run of an example came to.
 #[derive(Debug)]
+#[allow(dead_code)] // each test file is a crate of its own
 pub struct Ran {
     pub output: String,
     pub complaints: String,

@@ -1,7 +1,7 @@
 //! The bank of `examples/bank` with its books in a SQLite file. It may be killed at any moment.
 //!
-//! Try: `cargo run --release -p maypole-sqlite-bank`, and look: `sqlite3 bank.sqlite 'SELECT * FROM
-//! accounts'`. You will see a small ledger worked, every transaction by a task, and the same last
+//! Try: `cargo run --release -p maypole-sqlite-bank`, and look:
+//! `sqlite3 bank.sqlite 'SELECT * FROM accounts'`. You will see a small ledger worked, every transaction by a task, and the same last
 //! lines as `cargo run --example bank` has. Run it again: all of it is in the file already, and
 //! `... -- --fresh` begins anew. `... -- --ledger FILE`, or a file named by `MAYPOLE_LEDGER`, is a
 //! ledger of yours, with the columns of `examples/bank/sample.csv`.

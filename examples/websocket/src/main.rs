@@ -10,8 +10,8 @@
 //! ```
 //!
 //! You will see `hello` come back, and so does whatever you send after it, as long as you like and
-//! by as many as like to. ^C ends the server in order. Then `cargo run -p maypole-websocket --
-//! --check`: it is its own client, a hundred times at once.
+//! by as many as like to. ^C ends the server in order. Then
+//! `cargo run -p maypole-websocket -- --check`: it is its own client, a hundred times at once.
 //!
 //! There is no adapter in between: a `TcpStream` of maypole is `Read` and `Write`, and where it
 //! waits the task waits, in the middle of tungstenite.
@@ -88,8 +88,9 @@ fn serve(listener: &TcpListener, served: &Rc<Served>) -> io::Result<()> {
 }
 
 fn echo(stream: TcpStream, served: &Served) -> Result<(), Failure> {
-    let mut socket =
-        timeout(Duration::from_secs(10), || tungstenite::accept(stream))?.map_err(whole)?;
+    let mut socket = timeout(Duration::from_secs(10), || {
+        tungstenite::accept(stream).map_err(whole)
+    })??;
     loop {
         // Pings are answered in there.
         let message = match socket.read() {
