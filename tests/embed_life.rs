@@ -439,12 +439,22 @@ thread_local! {
     static KEPT: RefCell<Option<Scheduler>> = const { RefCell::new(None) };
 }
 
+/// Of a thread-local, beside those of the crate: the oldest is destroyed last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    Oldest,
+    Youngest,
+}
+
 /// What a thread-local scheduler does when its OS thread ends; `early` things are done before it
 /// moves into its place, `late` ones after.
-fn dies_with_its_thread(early: fn(&Scheduler), late: fn(&Scheduler)) -> usize {
+fn dies_with_its_thread(early: fn(&Scheduler), late: fn(&Scheduler), age: Age) -> usize {
     let dropped = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = dropped.clone();
     std::thread::spawn(move || {
+        if age == Age::Oldest {
+            KEPT.set(None);
+        }
         let mut scheduler = Builder::new().build();
         early(&scheduler);
         for n in 0..4 {
@@ -479,9 +489,15 @@ fn a_drop_in_a_destructor_of_a_thread_local_runs_all_destructors() {
         drop(scheduler.remote());
         let _ = scheduler.as_fd();
     }
-    assert_eq!(dies_with_its_thread(nothing, nothing), 4);
-    assert_eq!(dies_with_its_thread(uses_the_outside, nothing), 4);
-    assert_eq!(dies_with_its_thread(nothing, uses_the_outside), 4);
+    for age in [Age::Oldest, Age::Youngest] {
+        for (early, late) in [
+            (nothing as fn(&Scheduler), nothing as fn(&Scheduler)),
+            (uses_the_outside, nothing),
+            (nothing, uses_the_outside),
+        ] {
+            assert_eq!(dies_with_its_thread(early, late, age), 4);
+        }
+    }
 }
 
 #[test]
@@ -508,10 +524,10 @@ fn a_tick_in_a_destructor_of_a_thread_local_runs_tasks() {
         let counted = std::sync::Arc::new(AtomicUsize::new(0));
         let theirs = counted.clone();
         std::thread::spawn(move || {
+            TICKS.set(None); // the oldest, and so destroyed last
             let scheduler = Builder::new().build();
             TICKS.set(Some(TicksAtTheEnd(Some(scheduler), theirs)));
             if uses_the_outside {
-                // Their thread-locals are younger, and so are gone first.
                 drop(maypole::thread::remote());
             }
         })
@@ -526,8 +542,8 @@ fn offloads_that_are_out_when_thread_locals_are_destroyed_are_waited_for() {
     let done = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = done.clone();
     std::thread::spawn(move || {
+        KEPT.set(None); // older than what the scheduler needs, and so destroyed later
         let mut scheduler = Builder::new().build();
-        KEPT.set(None); // older than what offloads need
         scheduler.spawn(move || {
             let lent = [1_usize; 100];
             let sum = offload(|| {

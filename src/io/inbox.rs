@@ -274,3 +274,35 @@ impl Drop for Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(poll: &mio::Poll) -> Address {
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0));
+        Address::new(Arc::new(waker.expect("a test has a descriptor left")))
+    }
+
+    #[test]
+    fn a_letter_of_one_who_is_gone_is_still_to_come() {
+        let poll = mio::Poll::new().expect("a test has a descriptor left");
+        let address = address(&poll);
+        assert!(address.prospect() == Prospect::Nothing);
+        for ends_by_work in [false, true] {
+            let caller = address.caller();
+            assert!(address.prospect() == Prospect::Calls);
+            let work = address.work();
+            assert!(address.prospect() == Prospect::Work);
+            let letter = Letter::Spawn(Box::new(|| ()), Location::caller());
+            assert!(address.post(letter).is_ok());
+            match ends_by_work {
+                true => drop((caller, work)),
+                false => drop((work, caller)),
+            }
+            assert!(address.prospect() == Prospect::Work);
+            assert_eq!(address.take().len(), 1);
+            assert!(address.prospect() == Prospect::Nothing);
+        }
+    }
+}
