@@ -6,7 +6,8 @@
 //! their own. Whenever an attempt begins, the model says what it comes to, by copying values instead
 //! of undoing (`stm_model/reference.rs`), and who must be parked (`stm_model/waits.rs`).
 //!
-//! A failure prints the program, made smaller, and its seed; `STM_SEED=n` runs that one alone.
+//! A failure prints the program, made smaller, and its seed; `STM_SEED=n` runs that one alone, and
+//! `STM_SEED=m..n` so many.
 #[path = "stm_model/acts.rs"]
 mod acts;
 #[path = "stm_model/calls.rs"]
@@ -191,9 +192,14 @@ fn check_one(seed: u64, size: Size) -> Counts {
 
 fn check(seeds: Range<u64>, size: Size) {
     let seeds = match std::env::var("STM_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("STM_SEED is a number");
-            seed..seed + 1
+        Ok(text) => {
+            let (from, to) = text.split_once("..").unwrap_or((&text, ""));
+            let number = |text: &str| text.parse::<u64>().expect("STM_SEED is a number");
+            let from = number(from);
+            match to {
+                "" => from..from + 1,
+                to => from..number(to),
+            }
         }
         Err(_) => seeds,
     };

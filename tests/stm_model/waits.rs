@@ -107,11 +107,12 @@ impl Waits {
         }
     }
 
-    /// The task is killed; tells how many of its calls had been woken before.
-    pub fn kill(&mut self, task: usize, now: Instant) -> usize {
+    /// The task is killed; tells how many of its calls had been woken before. Time wakes nobody who
+    /// `is_late`, and has not come to park yet.
+    pub fn kill(&mut self, task: usize, now: Instant, is_late: bool) -> usize {
         let mut woken = 0;
         for wait in self.list.iter_mut().filter(|wait| wait.task == task) {
-            woken += usize::from(wait.goes_on(now));
+            woken += usize::from(wait.goes_on(now) && !is_late);
             self.line.retain(|other| *other != wait.call);
             wait.state = State::Killed;
         }

@@ -144,7 +144,8 @@ impl World {
         }
         self.count(|counts| &mut counts.kills);
         if model.minds[number].shields == 0 {
-            let woken = model.waits.kill(number, time::now());
+            let is_late = model.minds[number].yields > 0;
+            let woken = model.waits.kill(number, time::now(), is_late);
             (0..woken).for_each(|_| self.count(|counts| &mut counts.wakes));
         }
     }
