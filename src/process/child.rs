@@ -1,6 +1,6 @@
 //! A process that was started.
 use super::pipe::{ChildStderr, ChildStdin, ChildStdout};
-use super::process::Process;
+use super::running::Process;
 use super::{ExitStatus, Output};
 use crate::select::Limit;
 use crate::signal::{SIGKILL, Signal};

@@ -15,8 +15,8 @@
 mod child;
 mod command;
 mod pipe;
-mod process;
 mod reaper;
+mod running;
 
 pub use child::Child;
 pub use command::Command;
