@@ -287,3 +287,74 @@ fn no_descriptor_is_left_of_a_scheduler() {
     }
     assert_eq!(descriptors(), before);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn more_events_than_a_look_takes_are_not_left_behind() {
+    use maypole::net::UdpSocket;
+    const MANY: usize = 1100;
+    let sockets: Result<Vec<UdpSocket>, _> =
+        (0..MANY).map(|_| UdpSocket::bind("127.0.0.1:0")).collect();
+    let Ok(sockets) = sockets else {
+        return eprintln!("the system allows too few descriptors for this test");
+    };
+    let addresses: Vec<_> = sockets
+        .iter()
+        .map(|socket| socket.local_addr().unwrap())
+        .collect();
+    let mut host = Host::new();
+    // Nobody waits for any but the last, though each has been waited for.
+    let sockets: Vec<_> = sockets.into_iter().map(std::rc::Rc::new).collect();
+    for (n, socket) in sockets.iter().enumerate() {
+        let socket = socket.clone();
+        let handle = host.scheduler.spawn(move || {
+            let mut byte = [0];
+            while socket.recv(&mut byte).is_err() {}
+        });
+        host.scheduler.run_until_idle();
+        if n + 1 < MANY {
+            handle.kill("nobody waits");
+        }
+    }
+    host.scheduler.run_until_idle();
+    while host.wait(Duration::ZERO) == [TASKS] {
+        host.scheduler.run_until_idle();
+    }
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for address in addresses {
+        sender.send_to(&[1], address).unwrap();
+    }
+    assert_eq!(host.wait(PATIENCE), [TASKS]);
+    // An edge: it does not tell of what it told before.
+    assert_eq!(host.scheduler.tick(Budget::turns(10)), Tick::Done);
+    assert_eq!(host.wait(Duration::ZERO), []);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_call_that_must_be_tried_again_has_a_deadline() {
+    let mut scheduler = Builder::new().build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepted = scheduler.spawn(move || listener.accept().is_ok());
+    scheduler.run_until_idle();
+    let _client = std::net::TcpStream::connect(address).unwrap();
+    let start = Instant::now();
+    // The system has no descriptor to accept it with, for a while, and will not say when it has.
+    maypole::io::faults::inject(0, 1, libc::EMFILE);
+    let mut deadline = None;
+    while deadline.is_none() {
+        assert!(start.elapsed() < PATIENCE);
+        if let Tick::Idle { next_deadline } = scheduler.tick(Budget::turns(10)) {
+            deadline = next_deadline;
+        }
+    }
+    maypole::io::faults::lift();
+    let left = deadline.unwrap().saturating_duration_since(Instant::now());
+    assert!(left < Duration::from_secs(10));
+    std::thread::sleep(left);
+    while scheduler.tick(Budget::turns(10)) != Tick::Done {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    assert!(accepted.join().unwrap());
+}

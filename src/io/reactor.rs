@@ -15,6 +15,7 @@ use super::sys;
 use super::waits::{Ticket, Waits};
 use crate::coroutine::say;
 use crate::scheduler::driver::{Driver, Prospect};
+use crate::scheduler::is_running;
 use crate::scheduler::wait::WaitQueue;
 use crate::task::{drop_quietly, spawn_from_outside};
 use mio::event::Event;
@@ -26,7 +27,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Events that one look takes.
 const EVENTS: usize = 1024;
@@ -97,7 +98,12 @@ struct Registered {
 /// When the system has no descriptor for one.
 pub(super) fn reactor() -> io::Result<Rc<Reactor>> {
     let here = HERE.try_with(Here::reactor);
-    here.unwrap_or_else(|_| Err(io::Error::other("this OS thread is about to end")))
+    here.unwrap_or_else(|_| Err(about_to_end()))
+}
+
+/// Its thread-locals are being destroyed.
+fn about_to_end() -> io::Error {
+    io::Error::other("this OS thread is about to end")
 }
 
 fn token(slot: usize, serial: u32) -> Token {
@@ -168,13 +174,13 @@ impl Reactor {
     }
 
     /// Waits for at most `timeout`, and wakes what became ready.
-    fn wait(&self, timeout: Option<Duration>) {
+    fn wait(&self, timeout: Option<Duration>) -> Found {
         let looked = self.look(self.retries.bound(timeout));
         self.retries.wake_due();
         match looked {
-            Ok(()) => {}
+            Ok(found) => found,
             // A signal: the loop looks how things stand.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Found::All,
             Err(error) => {
                 say(format_args!(
                     "maypole: fatal: the descriptor that tells of all others was closed by \
@@ -185,14 +191,14 @@ impl Reactor {
         }
     }
 
-    fn look(&self, timeout: Option<Duration>) -> io::Result<()> {
+    fn look(&self, timeout: Option<Duration>) -> io::Result<Found> {
         let mut poll = self.poll.borrow_mut();
         let mut events = self.events.borrow_mut();
         let timeout = match timeout {
             Some(short) if !short.is_zero() && short < MILLISECOND => {
                 let ready = sys::wait_readable(sys::poll_fd(&poll), short)?;
                 if !ready {
-                    return Ok(());
+                    return Ok(Found::All);
                 }
                 Some(Duration::ZERO)
             }
@@ -204,10 +210,17 @@ impl Reactor {
         };
         poll.poll(&mut events, timeout)?;
         let sources = self.sources.borrow();
-        for event in events.iter().filter(|event| event.token() != WAKER) {
-            dispatch(&sources, event);
+        let mut count = 0;
+        for event in events.iter() {
+            count += 1;
+            if event.token() != WAKER {
+                dispatch(&sources, event);
+            }
         }
-        Ok(())
+        Ok(match count < EVENTS {
+            true => Found::All,
+            false => Found::AsManyAsFit,
+        })
     }
 
     fn read(&self, letter: Letter) {
@@ -216,6 +229,13 @@ impl Reactor {
             Letter::Spawn(call, at) => spawn_from_outside(call, at),
         }
     }
+}
+
+/// What a look took of the events that were there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    All,
+    AsManyAsFit,
 }
 
 fn slot(Token(token): Token) -> usize {
@@ -243,8 +263,11 @@ fn dispatch(sources: &Slab<Registered>, event: &Event) {
 ///
 /// When the system has no descriptor for it.
 pub(crate) fn address() -> io::Result<Option<Address>> {
-    let run = HERE.try_with(|here| here.run.borrow().clone());
-    let Ok(Some(entrance)) = run else {
+    let run = match HERE.try_with(|here| here.run.borrow().clone()) {
+        Err(_) if is_running() => return Err(about_to_end()),
+        run => run.ok().flatten(),
+    };
+    let Some(entrance) = run else {
         return Ok(None);
     };
     if let Some(address) = entrance.address.get() {
@@ -325,6 +348,34 @@ impl World {
         reactor()?.poll_fd(|fd| fd.try_clone_to_owned())
     }
 
+    /// Takes all that has come from outside, and waits for nothing. A host is told of what comes and
+    /// not of what is left.
+    pub(crate) fn look(&mut self) {
+        while self.is_open() && self.wait_once(Some(Duration::ZERO)) == Found::AsManyAsFit {}
+    }
+
+    /// When the system has to be asked again, though it tells of nothing.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        self.reactor()?.retries.next()
+    }
+
+    fn wait_once(&mut self, timeout: Option<Duration>) -> Found {
+        let Some(reactor) = self.reactor() else {
+            std::thread::sleep(
+                timeout.expect("the loop waits for ever only where something can wake"),
+            );
+            return Found::All;
+        };
+        let found = reactor.wait(timeout);
+        if let Some(address) = self.entrance.address.get() {
+            address
+                .take()
+                .into_iter()
+                .for_each(|letter| reactor.read(letter));
+        }
+        found
+    }
+
     /// Closes the inbox for good: what is in it is dropped, and what is still to come is refused.
     pub(crate) fn close(&mut self) {
         let _ = HERE.try_with(|here| here.run.take());
@@ -351,18 +402,7 @@ impl Drop for World {
 
 impl Driver for World {
     fn wait(&mut self, timeout: Option<Duration>) {
-        let Some(reactor) = self.reactor() else {
-            return std::thread::sleep(
-                timeout.expect("the loop waits for ever only where something can wake"),
-            );
-        };
-        reactor.wait(timeout);
-        if let Some(address) = self.entrance.address.get() {
-            address
-                .take()
-                .into_iter()
-                .for_each(|letter| reactor.read(letter));
-        }
+        self.wait_once(timeout);
     }
 
     fn is_open(&self) -> bool {

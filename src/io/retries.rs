@@ -37,10 +37,14 @@ impl Retries {
         });
     }
 
+    /// When the next is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.list.borrow().iter().map(|retry| retry.at).min()
+    }
+
     /// How long a sleep that may last `timeout` may last with regard to these.
     pub(super) fn bound(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let next = self.list.borrow().iter().map(|retry| retry.at).min();
-        match next {
+        match self.next() {
             None => timeout,
             Some(at) => {
                 let left = at.saturating_duration_since(system_now());

@@ -337,9 +337,7 @@ impl Host {
 
     /// Learns what has come from outside, and whose time has come.
     fn look(&mut self) {
-        if self.world.is_open() {
-            self.world.wait(Some(Duration::ZERO));
-        }
+        self.world.look();
         self.core.kernel(|kernel| kernel.expire());
     }
 
@@ -429,10 +427,11 @@ impl Host {
 
     fn next_deadline(&self) -> Option<Instant> {
         let slack = self.core.slack();
-        self.core.kernel(|kernel| {
+        let deadline = self.core.kernel(|kernel| {
             let deadline = kernel.next_alarm()?;
             kernel.clock.instant_of(deadline)?.checked_add(slack)
-        })
+        });
+        deadline.into_iter().chain(self.world.next_retry()).min()
     }
 
     fn report(&self, of: &str) -> Report {
@@ -531,7 +530,7 @@ struct Glance<'a>(&'a mut World);
 
 impl Driver for Glance<'_> {
     fn wait(&mut self, _: Option<Duration>) {
-        self.0.wait(Some(Duration::ZERO));
+        self.0.look();
     }
 
     fn is_open(&self) -> bool {
