@@ -1,10 +1,9 @@
 //! Several schedulers in one process, one in each OS thread, and calls from OS threads without one.
 use maypole::task::park;
-use maypole::thread::{CallError, Remote};
-use maypole::{Budget, Builder, Scheduler, Tick, channel, run, sleep, spawn, yield_now};
+use maypole::thread::{self, CallError, Remote};
+use maypole::{Budget, Builder, Scheduler, Tick, run, sleep, spawn, yield_now};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
@@ -35,92 +34,91 @@ fn host(mut scheduler: Scheduler, budget: Budget) {
     }
 }
 
-thread_local! {
-    /// Where what other schedulers say to this one is put: it has one OS thread for itself.
-    static MAILBOX: RefCell<Option<channel::Sender<String>>> = const { RefCell::new(None) };
-}
-
-/// Says something to another scheduler.
-fn tell(remote: &Remote, word: String) {
-    remote
-        .spawn(move || {
-            let mailbox = MAILBOX.with_borrow(Clone::clone);
-            mailbox.expect("it is there first").send(word).unwrap();
-        })
-        .unwrap();
-}
-
-fn mailbox() -> channel::Receiver<String> {
-    let (sender, receiver) = channel::unbounded();
-    MAILBOX.set(Some(sender));
-    receiver
-}
-
 #[test]
 fn two_schedulers_exchange_echo_and_quit() {
-    let (to_server, server) = mpsc::channel();
+    // One channel in each direction, and in either OS thread a scheduler with a host of its own.
+    let (to_server, requests) = thread::bounded::<String>(0);
+    let (to_client, answers) = thread::bounded::<String>(0);
     let serving = std::thread::spawn(move || {
         let scheduler = Builder::new().build();
-        let inbox = mailbox();
-        to_server.send(scheduler.remote()).unwrap();
-        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let written = log.clone();
-        scheduler.spawn(move || {
-            // The first word is none of the server's: it brings the way back.
-            let client = CLIENT.with_borrow_mut(Option::take);
-            let client = client.unwrap_or_else(|| {
-                loop {
-                    yield_now();
-                    if let Some(client) = CLIENT.with_borrow_mut(Option::take) {
-                        break client;
-                    }
-                }
-            });
-            for word in inbox.iter() {
-                written.lock().unwrap().push(word.clone());
-                tell(&client, format!("server: {word}"));
-                if word == "QUIT" {
+        let served = scheduler.spawn(move || {
+            let mut log = Vec::new();
+            for request in requests.iter() {
+                log.push(request.clone());
+                if request == "QUIT" {
                     break;
                 }
+                to_client.send(request).unwrap();
             }
-            MAILBOX.set(None);
+            log
         });
         host(scheduler, Budget::round());
-        Arc::into_inner(log).unwrap().into_inner().unwrap()
+        served.join().unwrap()
     });
-    thread_local! {
-        static CLIENT: RefCell<Option<Remote>> = const { RefCell::new(None) };
-    }
-    let server: Remote = server.recv().unwrap();
     let scheduler = Builder::new().build();
-    let inbox = mailbox();
-    let own = scheduler.remote();
-    server
-        .spawn(move || CLIENT.with_borrow_mut(|client| *client = Some(own)))
-        .unwrap();
     let talk = scheduler.spawn(move || {
-        let mut answers = Vec::new();
-        for word in ["ECHO 1", "ECHO 2", "ECHO 3", "QUIT"] {
-            tell(&server, word.to_string());
-            answers.push(inbox.recv().unwrap());
+        let mut log = Vec::new();
+        for n in 1..=3 {
+            to_server.send(format!("ECHO {n}")).unwrap();
+            log.push(answers.recv().unwrap());
         }
-        MAILBOX.set(None);
-        answers
+        to_server.send("QUIT".to_string()).unwrap();
+        assert!(answers.recv().is_err(), "the server has quit");
+        log
     });
     host(scheduler, Budget::turns(1));
-    assert_eq!(
-        talk.join().unwrap(),
-        [
-            "server: ECHO 1",
-            "server: ECHO 2",
-            "server: ECHO 3",
-            "server: QUIT"
-        ]
-    );
+    assert_eq!(talk.join().unwrap(), ["ECHO 1", "ECHO 2", "ECHO 3"]);
     assert_eq!(
         serving.join().unwrap(),
         ["ECHO 1", "ECHO 2", "ECHO 3", "QUIT"]
     );
+}
+
+#[test]
+fn they_say_the_same_by_calls_alone() {
+    let (sender, receiver) = mpsc::channel();
+    let serving = std::thread::spawn(move || {
+        let scheduler = Builder::new().build();
+        sender.send(scheduler.remote()).unwrap();
+        host(scheduler, Budget::turns(1));
+    });
+    let server: Remote = receiver.recv().unwrap();
+    let scheduler = Builder::new().build();
+    let own = scheduler.remote();
+    let talk = scheduler.spawn(move || {
+        let mut log = Vec::new();
+        for n in 1..=3 {
+            // There, it calls back here.
+            let own = own.clone();
+            let echo = server.call(move || own.call(move || format!("ECHO {n}")).unwrap());
+            log.push(echo.unwrap());
+        }
+        log
+    });
+    host(scheduler, Budget::turns(1));
+    assert_eq!(talk.join().unwrap(), ["ECHO 1", "ECHO 2", "ECHO 3"]);
+    serving.join().unwrap();
+}
+
+#[test]
+fn the_host_itself_works_for_other_os_threads_between_ticks() {
+    // Outside of tasks it is an OS thread like others: it may block.
+    let mut scheduler = Builder::new().build();
+    assert_eq!(thread::offload(|| 1), 1);
+    let (sender, receiver) = thread::bounded(0);
+    let other = std::thread::spawn(move || sender.send(2).unwrap());
+    assert_eq!(receiver.recv(), Ok(2));
+    other.join().unwrap();
+    let (sender, receiver) = thread::unbounded();
+    let sum = scheduler.spawn(move || receiver.iter().sum::<i32>());
+    scheduler.run_until_idle();
+    (1..=4).for_each(|n| sender.send(n).unwrap());
+    drop(sender);
+    let start = Instant::now();
+    while scheduler.tick(Budget::turns(1)) != Tick::Done {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    assert_eq!(sum.join().unwrap(), 10);
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn every_example_is_compared_with_its_output() {
             "bank",
             "beautiful_concurrency",
             "chat",
+            "cores",
             "crawl",
             "echo",
             "find_the_race",
@@ -542,6 +543,41 @@ fn find_the_race_replays_what_it_found_in_its_first_run() {
 }
 
 // ── sockets ──────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn cores_share_the_connections_at_one_address() {
+    let output = printed("cores", &["--check", "--cores", "3"]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), 5, "{output}");
+    assert_eq!(lines[0], "200 clients: 2000 messages came back");
+    assert_eq!(lines[4], "all cores: 200 connections, 2000 messages");
+    let served: Vec<u32> = (0..3)
+        .map(|core| {
+            let counts = lines[core + 1].strip_prefix(&format!("core {core}: "));
+            let (connections, messages) = counts
+                .and_then(|counts| counts.strip_suffix(" messages"))
+                .and_then(|counts| counts.split_once(" connections, "))
+                .unwrap_or_else(|| panic!("{output}"));
+            let connections: u32 = connections.parse().expect("it is a number");
+            assert_eq!(messages, (connections * 10).to_string());
+            connections
+        })
+        .collect();
+    assert_eq!(served.iter().sum::<u32>(), 200);
+    // The system spreads 200 connections over three listeners by chance.
+    assert!(
+        served.iter().all(|connections| *connections > 0),
+        "{output}"
+    );
+    for wrong in [
+        &["--cores", "0"][..],
+        &["--for", "-1"],
+        &["--for"],
+        &["fast"],
+    ] {
+        assert_eq!(run("cores", wrong).status, Some(2), "{wrong:?}");
+    }
+}
 
 #[test]
 fn frames_pass_while_the_tasks_of_the_game_come_on() {

@@ -500,11 +500,49 @@ impl Drop for Scheduler {
 /// What there is to wait for: readable when a tick would find something that has come from outside,
 /// so that it can sit in somebody's `epoll` or `kqueue`. Only [`tick`](Scheduler::tick) takes that
 /// away again. It tells nothing of timers ([`next_deadline`](Scheduler::next_deadline)), nor of
-/// what the host itself has done to the tasks.
+/// what the host itself has done to the tasks: a host ticks before each sleep.
 ///
 /// # Panics
 ///
 /// When the system has no descriptor left, the first time.
+///
+/// # Examples
+///
+/// A loop that waits for its own descriptors beside it, here with `mio`:
+///
+/// ```
+/// use maypole::{Budget, Builder, Tick};
+/// use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+/// use std::os::fd::{AsFd, AsRawFd};
+/// use std::time::{Duration, Instant};
+/// # fn main() -> std::io::Result<()> {
+/// const TASKS: Token = Token(0);
+/// let mut scheduler = Builder::new().build();
+/// let mut poll = Poll::new()?;
+/// let descriptor = scheduler.as_fd().as_raw_fd();
+/// poll.registry().register(&mut SourceFd(&descriptor), TASKS, Interest::READABLE)?;
+///
+/// let remote = scheduler.remote();
+/// let caller = std::thread::spawn(move || remote.call(|| 6 * 7));
+/// let mut events = Events::with_capacity(64);
+/// loop {
+///     let timeout = match scheduler.tick(Budget::time(Duration::from_millis(1))) {
+///         Tick::Done => break,
+///         Tick::Ready => Some(Duration::ZERO),
+///         Tick::Idle { next_deadline } => {
+///             next_deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+///         }
+///     };
+///     poll.poll(&mut events, timeout)?;
+///     for event in events.iter().filter(|event| event.token() != TASKS) {
+///         // The host's own.
+///         # let _ = event;
+///     }
+/// }
+/// assert_eq!(caller.join().unwrap().unwrap(), 42);
+/// # Ok(())
+/// # }
+/// ```
 impl AsFd for Scheduler {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let host = self.host();
