@@ -16,6 +16,9 @@ use std::rc::Rc;
 
 /// The one interface between a body and whatever runs it.
 pub(crate) trait Host<Y, S> {
+    /// Whether the caller is the body, and no other task.
+    fn is_asked_by_body(&self) -> bool;
+
     /// Takes what the body yields, and comes back when it may go on.
     fn take(&self, value: Y, at: &'static Location<'static>) -> Answer<S>;
 
@@ -28,8 +31,6 @@ pub(crate) enum Answer<S> {
     GoOn(S),
     /// The body is to unwind from here.
     Close,
-    /// The caller is not the body: nothing was done.
-    Astray,
 }
 
 /// How a body ended.
@@ -91,6 +92,9 @@ impl<Y, S> Hosted<Y, S> {
     /// `Err`: it must not be, and the value is dropped.
     #[inline(never)]
     pub(super) fn take(&self, value: Y, at: &'static Location<'static>) -> Result<S, Stop> {
+        if !self.host.is_asked_by_body() {
+            return Err(Stop::Astray);
+        }
         if self.is_bound() {
             return Err(Stop::Bound);
         }
@@ -98,6 +102,9 @@ impl<Y, S> Hosted<Y, S> {
     }
 
     pub(super) fn hold(&self, at: &'static Location<'static>) -> Result<(), Stop> {
+        if !self.host.is_asked_by_body() {
+            return Err(Stop::Astray);
+        }
         self.host.hold(at).to_result()
     }
 
@@ -110,6 +117,7 @@ impl<Y, S> Hosted<Y, S> {
 /// Why a yield does not return.
 pub(super) enum Stop {
     Close,
+    /// The caller is not the body.
     Astray,
     /// It would leave a timeout, a scope, a shield, a `no_yield` or a transaction.
     Bound,
@@ -121,7 +129,6 @@ impl<S> Answer<S> {
         match self {
             Answer::GoOn(sent) => Ok(sent),
             Answer::Close => Err(Stop::Close),
-            Answer::Astray => Err(Stop::Astray),
         }
     }
 }

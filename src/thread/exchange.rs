@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 /// Something that may have to wait until another OS thread grants it.
-pub(super) trait Attempt {
+pub(crate) trait Attempt {
     type Output;
 
     /// Completes now if it can. Nothing is enlisted.
@@ -39,7 +39,7 @@ pub(super) trait Attempt {
 
 /// Completes the attempt; `None` when the limit comes first.
 #[inline]
-pub(super) fn exchange<A: Attempt>(mut attempt: A, limit: Limit, wait: Wait) -> Option<A::Output> {
+pub(crate) fn exchange<A: Attempt>(mut attempt: A, limit: Limit, wait: Wait) -> Option<A::Output> {
     let in_task = is_in_task();
     if in_task {
         park::enter(wait);

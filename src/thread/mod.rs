@@ -27,9 +27,10 @@ mod remote;
 mod sleeper;
 
 pub use channel::{Receiver, Sender, bounded, unbounded};
+pub(crate) use exchange::{Attempt, exchange};
 pub use iter::{IntoIter, Iter, TryIter};
 pub(crate) use offload::Offices;
 pub use offload::offload;
-#[allow(unused_imports)]
-pub(crate) use remote::on_behalf_of;
 pub use remote::{CallError, Closed, Remote, remote};
+pub(crate) use remote::{on_behalf_of, run_of_this_thread};
+pub(crate) use sleeper::{Finish, Sleeper};

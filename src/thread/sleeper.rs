@@ -6,17 +6,17 @@ use std::rc::Rc;
 use std::thread::Thread;
 
 /// How other OS threads wake whoever sleeps. One that sleeps no more is not found.
-pub(super) enum Sleeper {
+pub(crate) enum Sleeper {
     Task(Address, Ticket),
     Thread(Thread),
 }
 
 impl Sleeper {
-    pub(super) fn this_thread() -> Self {
+    pub(crate) fn this_thread() -> Self {
         Sleeper::Thread(std::thread::current())
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         match self {
             Sleeper::Task(address, ticket) => address.wake(*ticket),
             Sleeper::Thread(thread) => thread.unpark(),
@@ -25,7 +25,7 @@ impl Sleeper {
 
     /// Whether it does not wait any more: it was killed, or its time is over, and it has not had its
     /// turn since; or it was leaked at the end of its run.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         match self {
             Sleeper::Task(address, ticket) => address.has_lost(*ticket),
             Sleeper::Thread(_) => false,
@@ -34,7 +34,7 @@ impl Sleeper {
 }
 
 /// Where a task sleeps until another OS thread wakes it.
-pub(super) struct Bed {
+pub(crate) struct Bed {
     queue: Rc<WaitQueue>,
     address: Address,
     waiting: Waiting,
@@ -46,7 +46,7 @@ impl Bed {
     /// # Errors
     ///
     /// When the system has no descriptor by which it can be woken.
-    pub(super) fn make() -> io::Result<Self> {
+    pub(crate) fn make() -> io::Result<Self> {
         let address = address()?.expect("a task runs inside of a run");
         let queue = Rc::new(WaitQueue::new());
         let waiting = Waiting::begin(queue.clone())?;
@@ -57,32 +57,32 @@ impl Bed {
         })
     }
 
-    pub(super) fn sleeper(&self) -> Sleeper {
+    pub(crate) fn sleeper(&self) -> Sleeper {
         Sleeper::Task(self.address.clone(), self.waiting.ticket())
     }
 
-    pub(super) fn queue(&self) -> &WaitQueue {
+    pub(crate) fn queue(&self) -> &WaitQueue {
         &self.queue
     }
 
-    pub(super) fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
     /// Wakes the task that is about to park.
-    pub(super) fn wake_soon(&self) {
+    pub(crate) fn wake_soon(&self) {
         self.address.wake_later(self.waiting.ticket());
     }
 }
 
 /// Whom to tell that a job is done, and for which run it was done.
-pub(super) struct Finish {
-    pub(super) sleeper: Sleeper,
-    pub(super) work: Option<AtWork>,
+pub(crate) struct Finish {
+    pub(crate) sleeper: Sleeper,
+    pub(crate) work: Option<AtWork>,
 }
 
 impl Finish {
-    pub(super) fn tell(self) {
+    pub(crate) fn tell(self) {
         match (self.sleeper, self.work) {
             (Sleeper::Task(address, ticket), Some(work)) if work.address().is(&address) => {
                 work.done(ticket);
