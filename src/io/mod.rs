@@ -17,7 +17,7 @@ pub use ready::{wait_readable, wait_readable_timeout, wait_writable, wait_writab
 pub use stdin::{Lines, Stdin, stdin};
 
 pub(crate) use inbox::{Address, AtWork, Caller, Follower, Following, Letter};
-pub(crate) use reactor::{Waiting, World, address};
+pub(crate) use reactor::{Waiting, World, address, prepare};
 pub(crate) use source::{Again, Manner, Source, Way, closed, deadline, refuse_exploring, too_late};
 pub(crate) use stream::{Stream, check_timeout};
 pub(crate) use sys::{

@@ -106,6 +106,15 @@ fn about_to_end() -> io::Error {
     io::Error::other("this OS thread is about to end")
 }
 
+/// Has the descriptor that waits need made now.
+///
+/// # Errors
+///
+/// When the system has none.
+pub(crate) fn prepare() -> io::Result<()> {
+    reactor().map(drop)
+}
+
 fn token(slot: usize, serial: u32) -> Token {
     let slot = u32::try_from(slot).expect("fewer than 2^32 sources");
     Token((u64::from(serial) << 32 | u64::from(slot)) as usize)

@@ -1,7 +1,7 @@
 //! What all sockets that listen have in common: waiting for a connection, and for a descriptor.
 use super::pauses::Pauses;
 use crate::coroutine::say;
-use crate::io::{Again, Manner, Source, Way, faults};
+use crate::io::{Again, Manner, Source, Way, faults, prepare};
 use crate::scheduler::wait::What;
 use crate::select::Limit;
 use std::cell::Cell;
@@ -23,6 +23,9 @@ pub(super) struct Listener<L> {
 
 impl<L: AsFd> Listener<L> {
     pub(super) fn new(socket: L, kind: &'static str, at: &'static Location<'static>) -> Self {
+        // What a wait needs a descriptor for is had now: later there may be none, and then it waits
+        // for one. If there is none already, the first wait says so.
+        let _ = prepare();
         Listener {
             source: Source::new(socket.as_fd().as_raw_fd(), kind, at),
             socket,
