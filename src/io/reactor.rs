@@ -148,7 +148,8 @@ impl Reactor {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let both = both | Interest::PRIORITY;
         let poll = self.poll.borrow();
-        super::faults::call(|| poll.registry().register(&mut SourceFd(&fd), token, both))?;
+        let register = || poll.registry().register(&mut SourceFd(&fd), token, both);
+        super::faults::uninterrupted(register)?;
         sources.insert(Registered { serial, sides });
         Ok(token)
     }
@@ -174,7 +175,7 @@ impl Reactor {
             return Ok(waker.clone());
         }
         let poll = self.poll.borrow();
-        let waker = super::faults::call(|| mio::Waker::new(poll.registry(), WAKER))?;
+        let waker = super::faults::uninterrupted(|| mio::Waker::new(poll.registry(), WAKER))?;
         Ok(self.waker.get_or_init(|| Arc::new(waker)).clone())
     }
 
