@@ -184,7 +184,7 @@ fn a_kill_and_a_time_out_lose_no_byte() {
             assert!(reads.join().unwrap_err().is_killed());
             answer("more");
             maypole::io::wait_readable(std::io::stdin()).unwrap();
-            let late = maypole::time::timeout(SHORT, || all_lines());
+            let late = maypole::time::timeout(SHORT, all_lines);
             assert!(late.is_err());
             answer("more");
             let mut line = String::new();
@@ -253,7 +253,8 @@ fn bytes_and_lines_mix() {
             assert_eq!(&four, b"4 by");
             assert_eq!(stdin.read(&mut []).unwrap(), 0);
             let mut line = String::new();
-            (0..2).for_each(|_| drop(stdin.read_line(&mut line).unwrap()));
+            assert_eq!(stdin.read_line(&mut line).unwrap(), 4);
+            assert_eq!(stdin.read_line(&mut line).unwrap(), 11);
             assert_eq!(line, "tes\nand a line\n");
             let invalid = stdin.read_line(&mut line).unwrap_err();
             assert_eq!(invalid.kind(), ErrorKind::InvalidData);

@@ -287,6 +287,45 @@ fn any_system_call_may_fail_and_nothing_is_left() {
 }
 
 #[test]
+fn a_destructor_that_waits_while_it_unwinds_is_given_its_time() {
+    struct Waits<F: FnMut() -> bool>(F);
+    impl<F: FnMut() -> bool> Drop for Waits<F> {
+        fn drop(&mut self) {
+            assert!((self.0)());
+        }
+    }
+    child::run(|| {
+        let builder = maypole::Builder::new().cleanup(SHORT * 4);
+        let outcome = builder.run(|| {
+            // What tells of signals is there for good.
+            drop(Signals::new([SIGUSR1]).unwrap());
+            let (files, threads) = before();
+            let mut child = sleeper("60").kill_on_drop(true).spawn().unwrap();
+            let signals = Signals::new([SIGUSR1]).unwrap();
+            let (here, there) = std::io::pipe().unwrap();
+            let unwinds = spawn(move || {
+                let _first = Waits(|| is_late(child.wait()));
+                let _second = Waits(|| is_late(signals.recv()));
+                let _third = Waits(|| is_late(maypole::io::wait_readable(&here)));
+                let _fourth = Waits(|| signals.recv_timeout(PATIENCE).unwrap().is_none());
+                sleep(PATIENCE);
+            });
+            yield_now();
+            unwinds.kill("now");
+            assert!(unwinds.join().unwrap_err().is_killed());
+            drop(there);
+            nothing_is_left(files, threads);
+        });
+        outcome.unwrap();
+    })
+    .succeeds();
+
+    fn is_late<T: std::fmt::Debug>(result: std::io::Result<T>) -> bool {
+        result.unwrap_err().kind() == std::io::ErrorKind::TimedOut
+    }
+}
+
+#[test]
 fn without_pidfds_nothing_is_left_either() {
     child::run(|| {
         run(|| {

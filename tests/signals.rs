@@ -78,6 +78,44 @@ fn the_first_ctrl_c_ends_a_wait_and_the_next_the_process() {
 }
 
 #[test]
+fn keys_at_a_terminal_end_it_in_order_and_then_at_once() {
+    let typed = |child: &mut Child| {
+        for word in ["serving", "ends in order"] {
+            let mut heard = Vec::new();
+            while !String::from_utf8_lossy(&heard).contains(word) {
+                let mut byte = [0];
+                child
+                    .stdout
+                    .as_mut()
+                    .unwrap()
+                    .read_exact(&mut byte)
+                    .unwrap();
+                heard.extend(byte);
+            }
+            child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+        }
+    };
+    let ended = child::run_on_terminal(typed, || {
+        run(|| {
+            spawn(|| println!("serving"));
+            ctrl_c().unwrap();
+            println!("ends in order");
+            // It hangs in its cleanup, and not even in ours.
+            std::thread::sleep(Duration::from_secs(30));
+        });
+    });
+    match ended {
+        Some(ended) => assert_eq!(
+            ended.status,
+            Some(128 + SIGINT.number()),
+            "{}",
+            ended.stdout
+        ),
+        None => println!("no script(1), no terminal"),
+    }
+}
+
+#[test]
 fn all_who_wait_for_a_ctrl_c_are_told_of_it() {
     child::run(|| {
         run(|| {

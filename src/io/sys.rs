@@ -4,7 +4,7 @@
 use super::source::Way;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -476,10 +476,9 @@ pub(crate) fn bell() -> io::Result<OwnedFd> {
     // Whoever installs handlers makes the bell: one at a time.
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     if BELL[0].load(Ordering::SeqCst) < 0 {
-        use std::os::fd::IntoRawFd;
-        let (ear, bell) = make_bell()?;
-        BELL[1].store(bell.into_raw_fd(), Ordering::SeqCst);
-        BELL[0].store(ear.into_raw_fd(), Ordering::SeqCst);
+        let [ear, bell] = make_bell()?;
+        BELL[1].store(bell, Ordering::SeqCst);
+        BELL[0].store(ear, Ordering::SeqCst);
     }
     drop(before);
     // SAFETY: it is never closed.
@@ -488,19 +487,17 @@ pub(crate) fn bell() -> io::Result<OwnedFd> {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn make_bell() -> io::Result<(OwnedFd, OwnedFd)> {
+fn make_bell() -> io::Result<[RawFd; 2]> {
     // SAFETY: a call on numbers.
     let bell = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-    // SAFETY: the call made it just now, for us.
-    let bell = unsafe { OwnedFd::from_raw_fd(bell) };
-    Ok((bell.try_clone()?, bell))
+    Ok([bell, bell])
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn make_bell() -> io::Result<(OwnedFd, OwnedFd)> {
-    use std::os::fd::AsFd;
+fn make_bell() -> io::Result<[RawFd; 2]> {
+    use std::os::fd::IntoRawFd;
     let (ear, bell) = io::pipe()?;
     set_nonblocking(ear.as_fd(), true)?;
     set_nonblocking(bell.as_fd(), true)?;
-    Ok((ear.into(), bell.into()))
+    Ok([ear.into_raw_fd(), bell.into_raw_fd()])
 }

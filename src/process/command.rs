@@ -33,6 +33,33 @@ use std::process::{CommandArgs, CommandEnvs};
 ///     assert_eq!(second.join().unwrap(), "hello Grace\n");
 /// });
 /// ```
+///
+/// All that can be set, none of which parks:
+///
+/// ```
+/// use maypole::process::{Command, Stdio};
+/// maypole::run(|| {
+///     let mut command = Command::new("sh");
+///     command
+///         .arg0("shell")
+///         .arg("-c")
+///         .args(["echo $0 $A $B; pwd", "zero"])
+///         .env_clear()
+///         .env("A", "a")
+///         .envs([("B", "b"), ("C", "c")])
+///         .env_remove("C")
+///         .current_dir("/")
+///         .stdin(Stdio::null())
+///         .stdout(Stdio::piped())
+///         .stderr(Stdio::inherit())
+///         .process_group(0);
+///     assert_eq!(command.output().unwrap().stdout, b"zero a b\n/\n");
+///     assert_eq!(command.get_program(), "sh");
+///     assert_eq!(command.get_args().count(), 3);
+///     assert_eq!(command.get_envs().count(), 2);
+///     assert_eq!(command.get_current_dir(), Some("/".as_ref()));
+/// });
+/// ```
 pub struct Command {
     inner: std::process::Command,
     /// Which of the three streams the user has set.

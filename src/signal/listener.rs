@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// since it was received comes once. Several tasks may receive; each signal goes to one of them,
 /// first in, first out. Another `Signals`, here or on another OS thread, gets all of them, too.
 ///
-/// What was not received when it is dropped is forgotten. What the signals do while nobody listens
+/// It keeps a descriptor. What was not received when it is dropped is forgotten. What the signals do while nobody listens
 /// stands at the [module](super).
 ///
 /// # Examples
