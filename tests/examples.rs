@@ -44,6 +44,7 @@ fn every_example_is_compared_with_its_output() {
         [
             "bank",
             "beautiful_concurrency",
+            "blaster",
             "chat",
             "cores",
             "crawl",
@@ -596,6 +597,23 @@ fn frames_pass_while_the_tasks_of_the_game_come_on() {
         assert_eq!(ran.status, Some(2));
         assert!(ran.complaints.contains("a number from 1 on is expected"));
     }
+}
+
+#[test]
+fn blaster_has_every_echo_from_both_servers() {
+    let output = printed("blaster", &["--connections", "10", "--messages", "4"]);
+    let lines: Vec<&str> = output.lines().skip(1).collect();
+    assert_eq!(lines.len(), 2, "{output}");
+    assert!(
+        lines[0].starts_with("a task per client: 120 echoes in "),
+        "{output}"
+    );
+    assert!(
+        lines[1].starts_with("an OS thread per client: 120 echoes in "),
+        "{output}"
+    );
+    let wrong = run("blaster", &["--messages", "many"]);
+    assert_eq!(wrong.status, Some(2), "{wrong:#?}");
 }
 
 #[test]
