@@ -509,6 +509,12 @@ fn generators_and_scopes_of_tasks_stay_open_across_ticks() {
 }
 
 #[test]
+fn a_scheduler_may_cross_a_catch_unwind() {
+    fn may<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>(_: &T) {}
+    may(&Builder::new().build());
+}
+
+#[test]
 fn the_report_tells_what_each_task_waits_for() {
     let mut scheduler = Builder::new().build();
     let line = line!() - 1;
