@@ -322,7 +322,7 @@ fn names_and_sites_show_in_errors() {
     run(|| {
         let fails = |_: &Yielder<u8>| panic!("no luck");
         let named = Builder::new().name("sorter").in_thread(fails).unwrap();
-        let error = named.join().map(|()| ()).unwrap_err();
+        let error = named.join().unwrap_err();
         assert_eq!(error.task_name(), "sorter");
         let text = error.to_string();
         assert!(
@@ -330,10 +330,10 @@ fn names_and_sites_show_in_errors() {
             "{text}"
         );
         assert!(text.ends_with(": no luck"), "{text}");
-        let unnamed = job::in_thread(fails).join().map(|()| ()).unwrap_err();
+        let unnamed = job::in_thread(fails).join().unwrap_err();
         assert!(unnamed.task_name().starts_with("tests/job_hosts.rs:"));
         let green = Builder::new().name("sorter").in_task(fails).unwrap();
-        let text = green.join().map(|()| ()).unwrap_err().to_string();
+        let text = green.join().unwrap_err().to_string();
         assert!(
             text.starts_with("task 'sorter' (#2, spawned at tests/job_hosts.rs:"),
             "{text}"

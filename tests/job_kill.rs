@@ -189,7 +189,9 @@ under_both_hosts! {
         }
         let job = start!(Builder::new().backlog(1), |y: &Yielder<u32>| {
             let _goodbye = Goodbye(y);
-            (0..).for_each(|n| y.yield_(n));
+            for n in 0.. {
+                y.yield_(n);
+            }
         });
         until(|| matches!(job.status(), Status::Parked(_)));
         job.kill("enough");
@@ -223,7 +225,7 @@ under_both_hosts! {
 
     fn a_payload_of_any_type_comes_through(start) {
         let job = start!(|_: &Yielder<u8>| std::panic::panic_any(404_u32));
-        let error = job.join().map(|()| ()).unwrap_err();
+        let error = job.join().unwrap_err();
         assert_eq!(error.message(), None);
         assert_eq!(*error.into_panic().downcast::<u32>().unwrap(), 404);
     }
@@ -234,7 +236,7 @@ under_both_hosts! {
             y.yield_(1);
             resume_unwind(Box::new("raised without a hook"));
         });
-        let error = job.join().map(|()| ()).unwrap_err();
+        let error = job.join().unwrap_err();
         assert_eq!(error.message(), Some("raised without a hook"));
         assert!(error.location().is_none());
     }
@@ -395,5 +397,7 @@ under_both_hosts! {
 }
 
 fn count_on(y: &Yielder<u32>) {
-    (0..).for_each(|n| y.yield_(n));
+    for n in 0.. {
+        y.yield_(n);
+    }
 }

@@ -98,14 +98,14 @@ impl<Y, S> Hosted<Y, S> {
         if self.is_bound() {
             return Err(Stop::Bound);
         }
-        self.host.take(value, at).to_result()
+        self.host.take(value, at).into_result()
     }
 
     pub(super) fn hold(&self, at: &'static Location<'static>) -> Result<(), Stop> {
         if !self.host.is_asked_by_body() {
             return Err(Stop::Astray);
         }
-        self.host.hold(at).to_result()
+        self.host.hold(at).into_result()
     }
 
     #[cold]
@@ -125,7 +125,7 @@ pub(super) enum Stop {
 
 impl<S> Answer<S> {
     #[inline(always)]
-    fn to_result(self) -> Result<S, Stop> {
+    fn into_result(self) -> Result<S, Stop> {
         match self {
             Answer::GoOn(sent) => Ok(sent),
             Answer::Close => Err(Stop::Close),

@@ -38,6 +38,8 @@ pub(super) struct State<Y, R> {
     pub(super) kill: Option<KillNote>,
     /// How often the body has met its kill.
     pub(super) raised: u32,
+    /// How much its destructors have yielded since.
+    pub(super) last_words: u32,
     pub(super) result: Option<Result<R, JoinError>>,
     /// Whether anybody may still take the result.
     pub(super) wanted: bool,
@@ -90,6 +92,7 @@ impl<Y, R> Desk<Y, R> {
                 paused: false,
                 kill: None,
                 raised: 0,
+                last_words: 0,
                 result: None,
                 wanted: true,
                 readers: VecDeque::new(),

@@ -38,16 +38,12 @@ impl<Y: Send + 'static, R: Send + 'static> Host<Y, ()> for ThreadHost<Y, R> {
 
     fn take(&self, value: Y, _: &'static Location<'static>) -> Answer<()> {
         let desk = &*self.0;
-        let mut state = desk.state();
-        if !state.takers {
-            drop(state);
-            drop(value);
-            state = desk.state();
-        } else if let Some(sleeper) = state.put(value) {
-            drop(state);
-            sleeper.wake();
-            state = desk.state();
+        let state = desk.state();
+        if std::thread::panicking() {
+            self.take_last_words(state, value);
+            return Answer::GoOn(());
         }
+        let state = put(desk, state, value);
         if state.kill.is_none() && !state.paused && !desk.is_full(&state) {
             return Answer::GoOn(());
         }
@@ -69,7 +65,8 @@ impl<Y, R> ThreadHost<Y, R> {
     #[inline(never)]
     fn wait<'a>(&'a self, mut state: MutexGuard<'a, State<Y, R>>, hold: Hold) -> Answer<()> {
         if std::thread::panicking() {
-            return self.wait_while_unwinding(state, hold);
+            // Nothing holds a body back that unwinds, and nothing unwinds it a second time.
+            return Answer::GoOn(());
         }
         let desk = &*self.0;
         if desk.holds(&state, hold) {
@@ -85,19 +82,38 @@ impl<Y, R> ThreadHost<Y, R> {
         Answer::Close
     }
 
-    /// Nothing holds a body back that unwinds, and nothing unwinds it a second time.
-    fn wait_while_unwinding(
-        &self,
-        mut state: MutexGuard<'_, State<Y, R>>,
-        hold: Hold,
-    ) -> Answer<()> {
-        if state.kill.is_some() && hold == Hold::Yield {
-            if state.raised >= RAISES + LAST_WORDS {
+    /// What destructors yield while the body unwinds. One that never ends is given up.
+    #[cold]
+    fn take_last_words(&self, mut state: MutexGuard<'_, State<Y, R>>, value: Y) {
+        if state.kill.is_some() {
+            if state.last_words == LAST_WORDS {
                 give_up(&self.0, state);
             }
-            state.raised += 1;
+            state.last_words += 1;
         }
-        Answer::GoOn(())
+        drop(put(&self.0, state, value));
+    }
+}
+
+/// Keeps a value, or hands it to whoever waits for one.
+#[inline]
+fn put<'a, Y, R>(
+    desk: &'a Desk<Y, R>,
+    mut state: MutexGuard<'a, State<Y, R>>,
+    value: Y,
+) -> MutexGuard<'a, State<Y, R>> {
+    if !state.takers {
+        drop(state);
+        drop(value);
+        return desk.state();
+    }
+    match state.put(value) {
+        None => state,
+        Some(sleeper) => {
+            drop(state);
+            sleeper.wake();
+            desk.state()
+        }
     }
 }
 

@@ -96,7 +96,9 @@ fn wait(is_so: impl Fn() -> bool, between: impl Fn()) {
 
 /// Yields numbers for ever.
 pub fn count(y: &Yielder<u64>) {
-    (0..).for_each(|n| y.yield_(n));
+    for n in 0.. {
+        y.yield_(n);
+    }
 }
 
 /// Computes for ever, and passes checkpoints.
