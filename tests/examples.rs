@@ -54,6 +54,7 @@ fn every_example_is_compared_with_its_output() {
             "generators",
             "hello",
             "http",
+            "killable",
             "overflow",
             "philosophers",
             "ping_pong",
@@ -76,6 +77,24 @@ fn hello_lets_two_tasks_take_turns() {
         "ping 1\npong 1\nping 2\npong 2\nping 3\npong 3\n"
     );
     assert_eq!((ran.complaints.as_str(), ran.status), ("", Some(0)));
+}
+
+#[test]
+fn killable_shows_pauses_and_kills_a_computation() {
+    let ran = run("killable", &[]);
+    assert_eq!((ran.complaints.as_str(), ran.status), ("", Some(0)));
+    assert_eq!(
+        ran.output,
+        "\
+so far: 314159265358979323846264338327
+paused: Paused, 0 more
+resumed: 5 more
+the body in the thread closes its books
+killed: that is enough
+as a generator: 31415926535897932384
+in a task: 31415926535897932384
+"
+    );
 }
 
 #[test]

@@ -296,7 +296,7 @@ fn a_caught_kill_raised_elsewhere_is_a_panic_there() {
         return; // it was killed before it began
     };
     let other = job::in_thread(move |_: &Yielder<u64>| std::panic::resume_unwind(payload));
-    let error = other.join().map(|()| ()).unwrap_err();
+    let error = other.join().unwrap_err();
     assert!(error.is_panic() && !error.is_killed());
 }
 
