@@ -50,6 +50,7 @@ pub mod time;
 pub mod io;
 
 // Floor 5: what tasks do with the outside world.
+pub mod future;
 pub mod job;
 pub mod net;
 pub mod process;
