@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 fn yields(criterion: &mut Criterion) {
     let mut group = shared::group(criterion, "job");
+    shared::bare_round_trip(&mut group);
     group.bench_function("in_task", |bencher| {
         bencher.iter_custom(|values| {
             maypole::run(|| {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 fn offload(criterion: &mut Criterion) {
     let mut group = shared::group(criterion, "offload");
+    shared::bare_round_trip(&mut group);
     group.bench_function("maypole", |bencher| {
         bencher.iter_custom(|calls| {
             maypole::run(|| {

@@ -1,7 +1,7 @@
 //! Futures, for tasks: waiting for one without being `async`.
 //!
 //! [`block_on`] waits for any future that needs no runtime of its own. The other way round,
-//! [`JoinHandle`](crate::JoinHandle) is a future, and so is a receive: `(&receiver).await`.
+//! [`JoinHandle`] is a future, and so is a receive: `(&receiver).await`.
 use crate::channel::{Receiver, RecvError, Select, TryRecvError};
 use crate::io::{Address, Ticket, Waiting, address};
 use crate::scheduler::wait::{Wait, WaitQueue, What};

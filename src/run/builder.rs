@@ -259,9 +259,9 @@ impl Builder {
         self
     }
 
-    /// Runs `main` as the first task; see [`run`].
+    /// Runs `main` as the first task; see [`run`](crate::run).
     ///
-    /// Parks: no, as [`run`].
+    /// Parks: no, as [`run`](crate::run).
     ///
     /// # Errors
     ///

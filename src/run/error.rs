@@ -20,10 +20,10 @@ use std::fmt;
 pub enum RunError {
     /// No task was ready, and nothing could wake any.
     Deadlock(Report),
-    /// The turns given by [`Builder::max_turns`] were used up.
+    /// The turns given by [`Builder::max_turns`](crate::Builder::max_turns) were used up.
     TurnLimit(Report),
     /// A task panicked and nobody joined it
-    /// ([`fail_on_unjoined_panic`](Builder::fail_on_unjoined_panic)).
+    /// ([`fail_on_unjoined_panic`](crate::Builder::fail_on_unjoined_panic)).
     Panicked(Report),
     /// Tasks could not start for want of stacks, and none could come back.
     Stacks(Report),
