@@ -286,13 +286,12 @@ fn a_run_inside_of_a_threaded_body_cannot_yield_for_it() {
 fn no_yield_inside_of_what_belongs_to_the_task() {
     run(|| {
         let job = job::in_task(|y: &Yielder<u32>| {
-            let inside: [Box<dyn Fn(&Yielder<u32>)>; 4] = [
+            type Inside = Box<dyn Fn(&Yielder<u32>)>;
+            let inside: [Inside; 4] = [
                 Box::new(|y| maypole::task::shield(|| y.yield_(9))),
                 Box::new(|y| maypole::task::no_yield(|| y.yield_(9))),
                 Box::new(|y| {
-                    drop(maypole::time::timeout(Duration::from_secs(9), || {
-                        y.yield_(9)
-                    }))
+                    let _ = maypole::time::timeout(Duration::from_secs(9), || y.yield_(9));
                 }),
                 Box::new(|y| {
                     maypole::stm::atomically(|_| {

@@ -6,7 +6,7 @@ use maypole::net::Shutdown;
 use maypole::{spawn, yield_now};
 use net_support::{Connection, settle};
 use std::cell::RefCell;
-use std::io::{self, BufRead, BufReader, ErrorKind, IoSlice, IoSliceMut, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, IoSlice, IoSliceMut};
 use std::rc::Rc;
 use std::time::Duration;
 
