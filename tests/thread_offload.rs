@@ -93,6 +93,7 @@ fn a_panic_comes_back_whole() {
         assert_eq!(*payload.downcast::<u32>().unwrap(), 404);
         let error = spawn(|| offload(|| panic!("no luck"))).join().unwrap_err();
         assert_eq!(error.message(), Some("no luck"));
+        assert_eq!(error.location().unwrap().line, line!() - 2);
         // The OS thread is none the worse for it.
         assert_eq!(offload(|| 1), 1);
     });
@@ -443,13 +444,13 @@ fn an_os_thread_that_cannot_be_had_is_named_and_nothing_is_lost() {
 fn where_no_further_os_thread_can_be_had_those_that_are_there_do_it() {
     run(|| {
         offload(|| ());
-        let order = Mutex::new(Vec::new());
+        let (order, door) = (Mutex::new(Vec::new()), Door::default());
         scope(|s| {
             for n in 0..10 {
-                let order = &order;
+                let (order, door) = (&order, &door);
                 s.spawn(move || {
                     offload(move || {
-                        os::sleep(Duration::from_millis(1));
+                        door.pass();
                         order.lock().unwrap().push(n);
                     });
                 });
@@ -458,6 +459,7 @@ fn where_no_further_os_thread_can_be_had_those_that_are_there_do_it() {
             faults::inject(0, u64::MAX, 11);
             yield_now();
             let (_, failed) = faults::lift();
+            door.open();
             assert!(failed >= 9);
         });
         assert!(order.into_inner().unwrap().into_iter().eq(0..10));

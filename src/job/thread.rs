@@ -161,7 +161,11 @@ fn end<Y, R>(desk: &Desk<Y, R>, status: Status, result: Result<R, JoinError>) {
     let last = sleepers.pop();
     sleepers.iter().for_each(Sleeper::wake);
     match last {
-        Some(sleeper) => Finish { sleeper, work }.tell(),
+        Some(sleeper) => Finish {
+            sleeper: Some(sleeper),
+            work,
+        }
+        .tell(),
         None => drop(work),
     }
 }

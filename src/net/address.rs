@@ -1,6 +1,8 @@
 //! Addresses, and the names that stand for them.
+use crate::thread::detached;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::panic::Location;
 
 /// What stands for one or more socket addresses: std's trait of this name, for the same types, with
 /// names looked up off the core.
@@ -19,6 +21,7 @@ pub trait ToSocketAddrs: sealed::Resolve {}
 impl<T: sealed::Resolve + ?Sized> ToSocketAddrs for T {}
 
 /// All addresses that `name` stands for.
+#[track_caller]
 pub(super) fn resolve<A: ToSocketAddrs + ?Sized>(name: &A) -> io::Result<Vec<SocketAddr>> {
     name.resolve()
 }
@@ -28,12 +31,14 @@ pub(super) fn resolve<A: ToSocketAddrs + ?Sized>(name: &A) -> io::Result<Vec<Soc
 /// # Errors
 ///
 /// `none` if there is none.
+#[track_caller]
 pub(super) fn first<A: ToSocketAddrs>(name: A, none: &'static str) -> io::Result<SocketAddr> {
     let none = || io::Error::new(io::ErrorKind::InvalidInput, none);
     name.first()?.ok_or_else(none)
 }
 
 /// The first success of `call` with one of the addresses, else the last failure.
+#[track_caller]
 pub(super) fn each<A: ToSocketAddrs, T>(
     name: A,
     mut call: impl FnMut(SocketAddr) -> io::Result<T>,
@@ -51,12 +56,18 @@ pub(super) fn each<A: ToSocketAddrs, T>(
     Err(failure)
 }
 
-/// Looks a name up. Parks: until the system's resolver has answered.
+/// Looks a name up.
+///
+/// Parks: until the system's resolver has answered, in another OS thread. A kill does not wait for
+/// it.
+#[track_caller]
 fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect)
+    let name = (host.to_string(), port);
+    let resolve = move || std::net::ToSocketAddrs::to_socket_addrs(&name).map(Iterator::collect);
+    detached(resolve, Location::caller())
 }
 
 mod sealed {
@@ -64,8 +75,10 @@ mod sealed {
 
     /// How it is done, which users need not know.
     pub trait Resolve {
+        #[track_caller]
         fn resolve(&self) -> io::Result<Vec<SocketAddr>>;
 
+        #[track_caller]
         fn first(&self) -> io::Result<Option<SocketAddr>> {
             Ok(self.resolve()?.into_iter().next())
         }
@@ -78,7 +91,8 @@ mod sealed {
                     Ok(vec![SocketAddr::from(*self)])
                 }
 
-                fn first(&self) -> io::Result<Option<SocketAddr>> {
+                #[track_caller]
+        fn first(&self) -> io::Result<Option<SocketAddr>> {
                     Ok(Some(SocketAddr::from(*self)))
                 }
             })*
@@ -95,18 +109,21 @@ mod sealed {
     );
 
     impl Resolve for (&str, u16) {
+        #[track_caller]
         fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
             look_up(self.0, self.1)
         }
     }
 
     impl Resolve for (String, u16) {
+        #[track_caller]
         fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
             look_up(&self.0, self.1)
         }
     }
 
     impl Resolve for str {
+        #[track_caller]
         fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
             if let Ok(address) = self.parse::<SocketAddr>() {
                 return Ok(vec![address]);
@@ -125,6 +142,7 @@ mod sealed {
     }
 
     impl Resolve for String {
+        #[track_caller]
         fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
             self.as_str().resolve()
         }
@@ -137,10 +155,12 @@ mod sealed {
     }
 
     impl<T: Resolve + ?Sized> Resolve for &T {
+        #[track_caller]
         fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
             (**self).resolve()
         }
 
+        #[track_caller]
         fn first(&self) -> io::Result<Option<SocketAddr>> {
             (**self).first()
         }

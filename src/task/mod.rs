@@ -26,7 +26,8 @@ pub use local::LocalKey;
 pub(crate) use outcome::{failure_of_current, outcome_of, wake_if_abandoned};
 pub(crate) use packet::{Ending, Harvest, Packet, drop_quietly};
 pub(crate) use panics::{
-    Unprinted, install_panic_hook, quietly, take_panic_of_job, take_unprinted, watch_job,
+    Unprinted, adopt_panic, install_panic_hook, quietly, take_panic_of_job, take_unprinted,
+    watch_job, watch_offload,
 };
 pub(crate) use scope::{Away, Errand, Lender, Lent, lend};
 pub use scope::{Scope, scope};

@@ -5,7 +5,8 @@ use crate::scheduler;
 use crate::scheduler::task::{PanicNote, PanicPlace, TaskId};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
-use std::panic::{self, PanicHookInfo};
+use std::fmt;
+use std::panic::{self, Location, PanicHookInfo};
 use std::sync::Once;
 
 /// Puts a hook before the program's own that tells which task panics and keeps the place for
@@ -37,23 +38,56 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
     /// The first of them, if somebody wants to know.
     static UNPRINTED: RefCell<Vec<Unprinted>> = const { RefCell::new(Vec::new()) };
-    /// What this OS thread runs, where that is a job.
+    /// What this OS thread runs, where that is a job or was offloaded.
     static JOB: RefCell<Option<Watched>> = const { RefCell::new(None) };
 }
 
-/// A job that has an OS thread to itself, and the latest panic there.
+/// Work that has an OS thread to itself, and the latest panic there.
 struct Watched {
-    title: String,
+    title: Title,
     panic: Option<PanicNote>,
+}
+
+enum Title {
+    Job(String),
+    /// Where it was offloaded.
+    Offload(&'static Location<'static>),
+}
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Title::Job(title) => f.write_str(title),
+            Title::Offload(at) => {
+                write!(f, "work offloaded at {}:{}", at.file(), at.line())
+            }
+        }
+    }
 }
 
 /// Says that this OS thread runs a job from now on, which the hook calls `title`.
 pub(crate) fn watch_job(title: String) {
+    watch(Title::Job(title));
+}
+
+/// The same for work that was offloaded at `at`.
+pub(crate) fn watch_offload(at: &'static Location<'static>) {
+    watch(Title::Offload(at));
+}
+
+fn watch(title: Title) {
     let watched = Watched { title, panic: None };
     let _ = JOB.try_with(|job| job.replace(Some(watched)));
 }
 
-/// What the hook has kept of the latest panic of the job that this OS thread runs.
+/// The running task is about to go on with a panic of another OS thread: keeps its place.
+pub(crate) fn adopt_panic(note: Option<PanicNote>) {
+    if let (Some(note), Some((_, body))) = (note, scheduler::current()) {
+        body.about().more().panic.replace(Some(note));
+    }
+}
+
+/// What the hook has kept of the latest panic of what this OS thread runs.
 pub(crate) fn take_panic_of_job() -> Option<PanicNote> {
     let take = |job: &RefCell<Option<Watched>>| job.borrow_mut().as_mut()?.panic.take();
     JOB.try_with(take).ok().flatten()

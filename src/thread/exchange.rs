@@ -48,7 +48,7 @@ pub(crate) fn exchange<A: Attempt>(mut attempt: A, limit: Limit, wait: Wait) -> 
         return Some(output);
     }
     match in_task {
-        true => park_for(attempt, limit, wait),
+        true => park_for(attempt, || limit.deadline(), wait),
         false => block_for(attempt, limit),
     }
 }
@@ -76,8 +76,13 @@ fn left(deadline: Instant) -> std::time::Duration {
     deadline.saturating_duration_since(system_now())
 }
 
+/// The second half, in a task, which has called [`park::enter`].
 #[inline(never)]
-fn park_for<A: Attempt>(attempt: A, limit: Limit, wait: Wait) -> Option<A::Output> {
+pub(super) fn park_for<A: Attempt>(
+    attempt: A,
+    until: impl Fn() -> Option<u64>,
+    wait: Wait,
+) -> Option<A::Output> {
     refuse_exploring("a call to another OS thread", wait.at);
     let at = wait.at;
     let bed = Bed::make()
@@ -87,7 +92,7 @@ fn park_for<A: Attempt>(attempt: A, limit: Limit, wait: Wait) -> Option<A::Outpu
         bed: &bed,
         enlisted: false,
     };
-    let parks = AssertUnwindSafe(|| complete(&mut parked, || limit.deadline(), wait));
+    let parks = AssertUnwindSafe(|| complete(&mut parked, until, wait));
     match catch_unwind(parks) {
         Ok(Some(output)) => Some(output),
         Ok(None) => parked.withdraw(),

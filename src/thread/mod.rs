@@ -18,15 +18,18 @@
 //! });
 //! ```
 mod channel;
+mod detached;
 mod exchange;
 mod iter;
 mod offload;
 mod pool;
 mod queue;
 mod remote;
+mod reply;
 mod sleeper;
 
 pub use channel::{Receiver, Sender, bounded, unbounded};
+pub(crate) use detached::detached;
 pub(crate) use exchange::{Attempt, exchange};
 pub use iter::{IntoIter, Iter, TryIter};
 pub(crate) use offload::Offices;

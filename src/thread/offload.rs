@@ -7,7 +7,7 @@ use crate::scheduler::kill::Shield;
 use crate::scheduler::wait::{Wait, WaitQueue, What};
 use crate::scheduler::{is_in_task, park};
 use crate::select::{Case, wait_out};
-use crate::task::{Away, Errand, lend};
+use crate::task::{Away, Errand, adopt_panic, lend, take_panic_of_job, watch_offload};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -64,13 +64,20 @@ pub fn offload<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     park::ask(wait);
     let mut outcome = None;
     lend(|lender| {
-        let (errand, away) =
-            lender.erase_call(|| outcome = Some(catch_unwind(AssertUnwindSafe(f))));
+        let work = || {
+            watch_offload(wait.at);
+            let done = catch_unwind(AssertUnwindSafe(f));
+            outcome = Some(done.map_err(|payload| (payload, take_panic_of_job())));
+        };
+        let (errand, away) = lender.erase_call(work);
         do_elsewhere(errand, &away, wait);
     });
     match outcome.expect("the call was made") {
         Ok(value) => value,
-        Err(payload) => resume_unwind(payload),
+        Err((payload, note)) => {
+            adopt_panic(note);
+            resume_unwind(payload)
+        }
     }
 }
 
@@ -84,7 +91,7 @@ fn do_elsewhere(errand: Errand, away: &Away, wait: Wait) {
     let job = Job {
         work: Box::new(move || on_behalf_of(&employer, || errand.run())),
         finish: Finish {
-            sleeper: bed.sleeper(),
+            sleeper: Some(bed.sleeper()),
             work: Some(bed.address().work()),
         },
     };

@@ -182,18 +182,20 @@ mod tests {
         pool.state().threads
     }
 
-    fn quick(pool: &Arc<Pool>) {
-        let (sender, receiver) = mpsc::channel();
-        let job = Job {
-            work: Box::new(move || sender.send(()).unwrap()),
-            finish: Finish {
-                sleeper: Sleeper::Thread(std::thread::current()),
-                work: None,
-            },
+    fn job(work: impl FnOnce() + Send + 'static) -> Job {
+        Job {
+            work: Box::new(work),
+            finish: Finish::nobody(),
+        }
+    }
+
+    /// Waits until all have done their work.
+    fn settle(pool: &Pool) {
+        let busy = || {
+            let state = pool.state();
+            state.idle.len() < state.threads || !state.queue.is_empty()
         };
-        assert!(pool.submit(job).is_ok());
-        receiver.recv().unwrap();
-        while pool.state().idle.is_empty() {
+        while busy() {
             std::thread::yield_now();
         }
     }
@@ -202,9 +204,25 @@ mod tests {
     fn one_job_after_another_needs_one_os_thread() {
         let pool = Arc::new(Pool::new(8, "test"));
         for _ in 0..1000 {
-            quick(&pool);
+            assert!(pool.submit(job(|| ())).is_ok());
+            settle(&pool);
         }
         assert_eq!(threads(&pool), 1);
         pool.close();
+    }
+
+    #[test]
+    fn a_job_that_panics_costs_no_os_thread_and_a_closed_pool_ends_them_all() {
+        let pool = Arc::new(Pool::new(3, "test"));
+        let unwinds = || std::panic::resume_unwind(Box::new(()));
+        for _ in 0..9 {
+            assert!(pool.submit(job(unwinds)).is_ok());
+        }
+        settle(&pool);
+        assert!((1..=3).contains(&threads(&pool)));
+        pool.close();
+        while threads(&pool) > 0 {
+            std::thread::yield_now();
+        }
     }
 }

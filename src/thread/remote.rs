@@ -1,5 +1,6 @@
 //! Calls into a run from other OS threads.
 use super::exchange::{Attempt, exchange};
+use super::reply::Reply;
 use super::sleeper::Sleeper;
 use crate::io::{self, Address, Caller, Letter, refuse_exploring};
 use crate::scheduler::wait::{Wait, What};
@@ -9,7 +10,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 thread_local! {
@@ -191,7 +192,7 @@ impl Remote {
         };
         self.refuse_its_own(at);
         let call = Calling {
-            reply: Arc::new(Reply(Mutex::new(Slot::Awaited(None)))),
+            reply: Arc::new(Reply::new()),
             address: self.address(),
             f: Some(f),
             at,
@@ -220,7 +221,7 @@ impl fmt::Debug for Remote {
 
 /// Calls, and waits for what comes back.
 struct Calling<'a, T, F> {
-    reply: Arc<Reply<T>>,
+    reply: Arc<Reply<Result<T, CallError>>>,
     address: &'a Address,
     /// Until it is called.
     f: Option<F>,
@@ -240,7 +241,7 @@ impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Attempt for Calling<'
     /// Not before the caller may wait.
     fn enlist(&mut self, sleeper: Sleeper) -> bool {
         let f = self.f.take().expect("it is called once");
-        *self.reply.slot() = Slot::Awaited(Some(sleeper));
+        self.reply.await_by(sleeper);
         let answer = Answer(self.reply.clone());
         let call = Box::new(move || answer.fill(f));
         match self.address.post(Letter::Spawn(call, self.at)) {
@@ -261,45 +262,7 @@ impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Attempt for Calling<'
     }
 }
 
-/// Where the result of a call is put.
-struct Reply<T>(Mutex<Slot<T>>);
-
-enum Slot<T> {
-    Awaited(Option<Sleeper>),
-    Given(Result<T, CallError>),
-    Taken,
-}
-
-impl<T> Reply<T> {
-    fn slot(&self) -> MutexGuard<'_, Slot<T>> {
-        // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self) -> Option<Result<T, CallError>> {
-        let mut slot = self.slot();
-        match std::mem::replace(&mut *slot, Slot::Taken) {
-            Slot::Given(result) => Some(result),
-            other => {
-                *slot = other;
-                None
-            }
-        }
-    }
-
-    /// The first result is the one that counts.
-    fn give(&self, result: Result<T, CallError>) {
-        let mut slot = self.slot();
-        if let Slot::Awaited(sleeper) = &mut *slot {
-            let sleeper = sleeper.take();
-            *slot = Slot::Given(result);
-            drop(slot);
-            if let Some(sleeper) = sleeper {
-                sleeper.wake();
-            }
-        }
-    }
-
+impl<T> Reply<Result<T, CallError>> {
     /// Nobody will give a result any more.
     fn fail(&self) {
         let failure = failure_of_current();
@@ -308,14 +271,14 @@ impl<T> Reply<T> {
 }
 
 /// For a task that is given up, whose stack is left with all that is on it.
-impl<T: Send> Wake for Reply<T> {
+impl<T: Send> Wake for Reply<Result<T, CallError>> {
     fn wake(self: Arc<Self>) {
         self.fail();
     }
 }
 
 /// Owes a result.
-struct Answer<T>(Arc<Reply<T>>);
+struct Answer<T>(Arc<Reply<Result<T, CallError>>>);
 
 impl<T: Send + 'static> Answer<T> {
     /// Gives that of `f`, which is all that the running task does.

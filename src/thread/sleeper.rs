@@ -77,17 +77,26 @@ impl Bed {
 
 /// Whom to tell that a job is done, and for which run it was done.
 pub(crate) struct Finish {
-    pub(crate) sleeper: Sleeper,
+    pub(crate) sleeper: Option<Sleeper>,
     pub(crate) work: Option<AtWork>,
 }
 
 impl Finish {
+    /// For a job that tells of its end itself.
+    pub(crate) fn nobody() -> Self {
+        Finish {
+            sleeper: None,
+            work: None,
+        }
+    }
+
     pub(crate) fn tell(self) {
         match (self.sleeper, self.work) {
-            (Sleeper::Task(address, ticket), Some(work)) if work.address().is(&address) => {
+            (Some(Sleeper::Task(address, ticket)), Some(work)) if work.address().is(&address) => {
                 work.done(ticket);
             }
-            (sleeper, _) => sleeper.wake(),
+            (Some(sleeper), _) => sleeper.wake(),
+            (None, _) => {}
         }
     }
 }
