@@ -44,7 +44,8 @@ usage: santa [--style events|channels|stm|all] [--rounds N] [--seed N] [--broken
   --rounds N  Santa retires after so many groups (default: 12)
   --seed N    another number, other naps (default: 1)
   --broken    helpers hand over before they join; with the style events alone
-  --explore   a small North Pole, one round, every order of turns";
+  --explore   a small North Pole, one round, every order of turns
+  --help      shows this";
 
 #[derive(Clone, Copy)]
 enum Style {
@@ -86,7 +87,11 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = match read(std::env::args().skip(1)) {
-        Ok(options) => options,
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         Err(complaint) => {
             eprintln!("santa: {complaint}\n\n{USAGE}");
             return ExitCode::from(2);
@@ -168,7 +173,8 @@ fn judge(world: &World) -> Result<Summary, String> {
     }
 }
 
-fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+/// Nothing where help is asked for.
+fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
         styles: vec![Style::Stm],
         rounds: 12,
@@ -179,6 +185,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> 
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{name} expects a value"));
         match name.as_str() {
+            "--help" | "-h" => return Ok(None),
             "--broken" => broken = true,
             "--explore" => options.explores = true,
             "--rounds" => options.rounds = number(&name, &value()?)?,
@@ -193,7 +200,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> 
         };
         *joining = Joining::AfterSomeThought;
     }
-    Ok(options)
+    Ok(Some(options))
 }
 
 fn styles(name: &str) -> Result<Vec<Style>, String> {
