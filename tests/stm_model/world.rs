@@ -231,7 +231,8 @@ impl World {
         let model = &mut *self.model.borrow_mut();
         if run > 1 {
             match model.runs_again(call, self.is_fair, now) {
-                _ if is_ending => {}
+                // A shield may hold it here while the others are killed.
+                _ if is_ending => model.waits.uncounted += 1,
                 Ok(State::Again) => self.count(|counts| &mut counts.again),
                 Ok(_) => self.count(|counts| &mut counts.wakes),
                 Err(text) => self.fail(format!("task {me} runs a transaction again: {text}")),
