@@ -28,7 +28,7 @@ use crate::scheduler::{kill, park};
 pub(crate) trait Case {
     type Output;
 
-    /// Whether trying runs code of the user, which may get the task killed.
+    /// Whether code of the user runs between `enter` and the park, which may get the task killed.
     const RUNS_CODE: bool = false;
 
     /// Completes now if it can.

@@ -7,9 +7,9 @@ use super::variable::{AnyVariable, Place};
 use super::wake::next_offer;
 use super::{LastRetry, Stop};
 use crate::scheduler::wait::{Packed, Wait, WaitQueue, What};
-use crate::scheduler::{deadline_at, park};
+use crate::scheduler::{deadline_at, kill, park};
 use crate::select::{Case, complete, enter};
-use crate::task::apart;
+use crate::task::Apart;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
@@ -109,27 +109,13 @@ pub(super) fn run<T, E>(
         what: What::Atomically,
         at,
     };
-    if std::thread::panicking() {
-        return in_a_destructor(f, tally, wait);
-    }
+    // A panic that unwinds already must not be taken for one of the transaction's own.
+    let _apart = std::thread::panicking().then(Apart::begin);
     enter(wait);
     perform(f, tally, wait)
 }
 
-/// The same while a panic unwinds, which must not be taken for one of the transaction's own.
-#[cold]
-#[inline(never)]
-fn in_a_destructor<T, E>(
-    f: impl FnMut(&Transaction) -> Result<T, Stop<E>>,
-    tally: Option<&Tally>,
-    wait: Wait,
-) -> Result<T, E> {
-    apart(|| {
-        enter(wait);
-        perform(f, tally, wait)
-    })
-}
-
+/// The closure is called in one place, so that it can be inlined there.
 #[inline(always)]
 fn perform<T, E>(
     mut f: impl FnMut(&Transaction) -> Result<T, Stop<E>>,
@@ -137,23 +123,28 @@ fn perform<T, E>(
     wait: Wait,
 ) -> Result<T, E> {
     let at = wait.at;
-    let stay = match run_once(&mut f, tally, Attempt::begin(at), at, Stay::default) {
-        Ok(ended) => return ended,
-        Err(stay) => stay,
-    };
-    let attempts = Attempts { f, at, tally, stay };
-    let ended = complete(attempts, || None, wait);
-    ended.expect("a transaction without a deadline does not time out")
+    let mut attempt = Attempt::begin(at);
+    let mut kept = None;
+    loop {
+        match run_once(&mut f, tally, attempt, at, || kept.take()) {
+            Ok(ended) => return ended,
+            Err(mut stay) => {
+                wait_for_change(&mut stay, tally, wait);
+                attempt = stay.begin(at);
+                kept = Some(stay);
+            }
+        }
+    }
 }
 
-/// One run. If it must retry, what `stay` gives is brought up to date.
+/// One run. If it must retry, what `kept` gives from the run before is brought up to date.
 #[inline(always)]
 fn run_once<T, E>(
     f: &mut impl FnMut(&Transaction) -> Result<T, Stop<E>>,
     tally: Option<&Tally>,
     attempt: Attempt,
     at: Place,
-    stay: impl FnOnce() -> Stay,
+    kept: impl FnOnce() -> Option<Stay>,
 ) -> Result<Result<T, E>, Stay> {
     match f(attempt.tx()) {
         Ok(value) => {
@@ -167,19 +158,26 @@ fn run_once<T, E>(
         }
         Err(Stop::Retry) => {
             Tally::count(tally, |tally| &tally.retries);
-            let mut stay = stay();
+            let mut stay = kept().unwrap_or_default();
             stay.retry(attempt, at);
             Err(stay)
         }
     }
 }
 
-/// A transaction that has retried: a case that completes when it commits or aborts.
-struct Attempts<'a, F> {
-    f: F,
-    at: Place,
+/// Parks until something may have changed of what a run has read that has retried.
+#[inline(always)]
+fn wait_for_change(stay: &mut Stay, tally: Option<&Tally>, wait: Wait) {
+    let changed = complete(Change { stay, tally }, || None, wait);
+    changed.expect("a wait without a deadline does not time out");
+    // Nothing has been done yet.
+    kill::raise_if_pending(wait);
+}
+
+/// The case of [`wait_for_change`].
+struct Change<'a> {
+    stay: &'a mut Stay,
     tally: Option<&'a Tally>,
-    stay: Stay,
 }
 
 /// What a call keeps from a run that has retried to the next.
@@ -192,26 +190,12 @@ pub(super) struct Stay {
     places: Places,
 }
 
-impl<T, E, F> Case for Attempts<'_, F>
-where
-    F: FnMut(&Transaction) -> Result<T, Stop<E>>,
-{
-    type Output = Result<T, E>;
+impl Case for Change<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn try_now(&mut self) -> Option<Self::Output> {
-        if !self.stay.read.is_empty() {
-            return None;
-        }
-        let attempt = self.stay.begin(self.at);
-        let stay = || std::mem::take(&mut self.stay);
-        match run_once(&mut self.f, self.tally, attempt, self.at, stay) {
-            Ok(ended) => Some(ended),
-            Err(stay) => {
-                self.stay = stay;
-                None
-            }
-        }
+    fn try_now(&mut self) -> Option<()> {
+        None
     }
 
     /// It waits in several queues, see [`begin`](Case::begin).
@@ -236,10 +220,10 @@ where
     const RUNS_CODE: bool = true;
 
     #[inline(always)]
-    fn accept(&mut self, _: usize) -> Option<Self::Output> {
+    fn accept(&mut self, _: usize) -> Option<()> {
         Tally::count(self.tally, |tally| &tally.wakes);
         Attempt::give_back(std::mem::take(&mut self.stay.read));
-        None
+        Some(())
     }
 }
 

@@ -7,22 +7,54 @@ use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Runs `f` as if nothing unwound: its own unwinds begin at a panic count of zero, and no kill and
-/// no bound from outside may unwind it, since that would be a second unwind in a destructor.
+/// A time in which the caller goes on as if nothing unwound: its own unwinds begin at a panic count
+/// of zero, and no kill and no bound from outside may unwind it, since that would be a second unwind
+/// in a destructor.
+pub(crate) struct Apart {
+    /// How many panics are hidden.
+    levels: usize,
+    _ban: Option<Ban>,
+    _shield: Option<Shield>,
+    _extent: Extent,
+    _hidden: Hidden,
+}
+
+impl Apart {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn begin() -> Apart {
+        let in_hook = scheduler::in_panic_hook();
+        let hidden = Hidden::begin();
+        let extent = Extent::enter();
+        let shield = Shield::open();
+        // A park in a destructor that runs while unwinding is allowed, also inside of `no_yield`; in
+        // the panic hook it is not, and with the count hidden only a ban tells.
+        let ban = Ban::begin(in_hook);
+        Apart {
+            levels: coroutine::hide_panics(),
+            _ban: ban,
+            _shield: shield,
+            _extent: extent,
+            _hidden: hidden,
+        }
+    }
+}
+
+/// Also where an unwind of the caller's own comes by: it goes on as one more.
+impl Drop for Apart {
+    #[cold]
+    #[inline(never)]
+    fn drop(&mut self) {
+        coroutine::restore_panics(self.levels);
+    }
+}
+
+/// Runs `f` [`Apart`].
 #[cold]
 #[inline(never)]
 pub(crate) fn apart<T>(f: impl FnOnce() -> T) -> T {
-    let in_hook = scheduler::in_panic_hook();
-    let _hidden = Hidden::begin();
-    let _extent = Extent::enter();
-    let _shield = Shield::open();
-    // A park in a destructor that runs while unwinding is allowed, also inside of `no_yield`; in
-    // the panic hook it is not, and with the count hidden only a ban tells.
-    let _ban = Ban::begin(in_hook);
-    let levels = coroutine::hide_panics();
-    let result = catch_unwind(AssertUnwindSafe(f));
-    coroutine::restore_panics(levels);
-    result.unwrap_or_else(|payload| resume_unwind(payload))
+    let _apart = Apart::begin();
+    f()
 }
 
 /// The same, for what may fail without anybody hearing of it: an unwind is on its way already.

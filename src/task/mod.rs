@@ -16,7 +16,9 @@ pub use crate::scheduler::task::{PanicPlace, Status, TaskId};
 pub use crate::scheduler::wait::What;
 pub(crate) use builder::spawn_from_outside;
 pub use builder::{Builder, spawn, spawn_now};
-pub(crate) use cleanup::{apart, apart_quietly, drop_all_in_turn, drop_in_turn, run_in_turn};
+pub(crate) use cleanup::{
+    Apart, apart, apart_quietly, drop_all_in_turn, drop_in_turn, run_in_turn,
+};
 pub use error::JoinError;
 pub(crate) use error::{Who, message_of};
 pub use gather::{both, join_all, race};
