@@ -24,7 +24,10 @@
 //! sleeping, deadlines and virtual time; [`task`], for killing, pausing and shielding; [`sync`], for
 //! what must stay whole across a blocking call; [`stm`], for transactions, which compose;
 //! [`explore`], to run a program under every order of its tasks; [`generator`], for Python's
-//! generators. [`tour`] leads through the source.
+//! generators. Then the world outside: [`net`], for sockets, with [`io`], [`signal`] and [`process`];
+//! [`thread`], for what blocks or computes for long; [`job`], for what must be stopped in the middle;
+//! [`future`], for what is `async`; [`Scheduler`], for somebody else's loop. [`tour`] leads through the
+//! source.
 
 // The floors of the house, lowest first. A module uses lower floors only, and within a floor no
 // circle; `tests/house.rs` reads this list.
