@@ -154,9 +154,10 @@ mod tests {
             let refused = || Err::<(), _>(io::ErrorKind::NotFound.into());
             let error = detached(refused, here()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
-            let killed = spawn(|| {
+            let never = || -> io::Result<()> { unreachable!() };
+            let killed = spawn(move || {
                 crate::task::current().kill("enough");
-                let _ = detached(|| Ok(unreachable!()), here()).map(|()| check_killed());
+                let _ = detached(never, here()).map(|()| check_killed());
             });
             assert!(killed.join().unwrap_err().is_killed());
         });

@@ -174,9 +174,7 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sleeper::Sleeper;
     use super::*;
-    use std::sync::mpsc;
 
     fn threads(pool: &Pool) -> usize {
         pool.state().threads
