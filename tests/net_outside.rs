@@ -253,3 +253,57 @@ fn a_storm_of_signals_is_never_seen() {
     })
     .succeeds();
 }
+
+#[test]
+fn a_socket_that_has_waited_before_fails_in_the_last_destructors_of_its_os_thread() {
+    type Last = Option<Box<dyn FnOnce()>>;
+    struct AtTheEnd(Last);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            self.0.take().unwrap()();
+        }
+    }
+    thread_local! {
+        static LAST: std::cell::RefCell<AtTheEnd> = const {
+            std::cell::RefCell::new(AtTheEnd(None))
+        };
+    }
+    let (sender, results) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        LAST.with(|_| ()); // older than those of the crate, and so destroyed after them
+        let mut here = run(|| {
+            let (mut here, mut there) = UnixStream::pair().unwrap();
+            spawn(move || there.write_all(b"x").unwrap());
+            here.read_exact(&mut [0]).unwrap();
+            assert_eq!(here.read(&mut [0]).unwrap(), 0);
+            here
+        });
+        let (mut silent, _peer) = run(|| {
+            let (mut silent, mut peer) = UnixStream::pair().unwrap();
+            let writer = spawn(move || {
+                yield_now();
+                peer.write_all(b"x").unwrap();
+                peer
+            });
+            silent.read_exact(&mut [0]).unwrap();
+            (silent, writer.join().unwrap())
+        });
+        let at_the_end = move || {
+            let _peer = _peer;
+            let (ended, waits) = run(|| {
+                let ended = here.read(&mut [0]).map_err(|error| error.kind());
+                let other = spawn(|| ()); // somebody else to have a turn
+                let waits = silent.read(&mut [0]).map_err(|error| error.kind());
+                other.join().unwrap();
+                (ended, waits)
+            });
+            sender.send((ended, waits)).unwrap();
+        };
+        LAST.with(|last| last.borrow_mut().0 = Some(Box::new(at_the_end)));
+    })
+    .join()
+    .unwrap();
+    let (ended, waits) = results.recv().unwrap();
+    assert_eq!(ended, Ok(0));
+    assert_eq!(waits, Err(ErrorKind::Other));
+}

@@ -211,8 +211,8 @@ impl Source {
 
     /// Has the reactor tell of it from now on.
     fn register(&self) -> io::Result<()> {
+        let reactor = reactor::reactor()?;
         if self.registered.get().is_none() {
-            let reactor = reactor::reactor()?;
             let token = reactor.register(self.fd, self.sides.clone())?;
             let _ = self.registered.set((reactor, token));
         }
@@ -415,6 +415,13 @@ pub(crate) enum Again {
     After(Duration),
 }
 
+/// Fails where nobody would tell of events: the thread-locals of this OS thread are being destroyed,
+/// and a descriptor that was registered before remains so.
+#[inline]
+fn cannot_wait<T>() -> Option<io::Result<T>> {
+    reactor::prepare().err().map(Err)
+}
+
 /// A call that may wait.
 struct Attempt<'a, A, F> {
     source: &'a Source,
@@ -443,7 +450,7 @@ where
         let side = self.source.sides.side(self.way);
         if !self.has_turn {
             if !side.take_turn() {
-                return None;
+                return cannot_wait();
             }
             self.has_turn = true;
         }
@@ -452,7 +459,7 @@ where
         }
         // Outside of a run nobody has looked for events.
         if side.empty.get() && is_in_task() {
-            return None;
+            return cannot_wait();
         }
         loop {
             let error = match faults::call(&mut self.call) {
