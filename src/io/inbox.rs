@@ -72,17 +72,19 @@ impl Address {
         self.post_and(letter, || ())
     }
 
-    /// The same; `also` happens in the same moment, as far as the run can see.
+    /// The same; `also` happens before the letter can be taken, and not before the run can see that
+    /// there is one.
     #[inline]
     fn post_and(&self, letter: Letter, also: impl FnOnce()) -> Result<(), Letter> {
         let mut letters = self.letters();
-        also();
         let Some(queue) = &mut *letters else {
+            also();
             return Err(letter);
         };
         let first = queue.is_empty();
         queue.push(letter);
         self.0.filled.store(true, Ordering::Release);
+        also();
         drop(letters);
         if first {
             self.ring();
@@ -282,6 +284,23 @@ mod tests {
     fn address(poll: &mio::Poll) -> Address {
         let waker = mio::Waker::new(poll.registry(), mio::Token(0));
         Address::new(Arc::new(waker.expect("a test has a descriptor left")))
+    }
+
+    #[test]
+    fn work_is_never_done_before_its_letter_is_there() {
+        let poll = mio::Poll::new().expect("a test has a descriptor left");
+        let address = address(&poll);
+        let letter = || Letter::Spawn(Box::new(|| ()), Location::caller());
+        // The owner looks while the other OS thread is in the middle of its post.
+        let post = address.post_and(letter(), || {
+            assert!(address.prospect() == Prospect::Work);
+        });
+        assert!(post.is_ok());
+        assert_eq!(address.take().len(), 1);
+        drop(address.close());
+        let mut told = false;
+        assert!(address.post_and(letter(), || told = true).is_err());
+        assert!(told);
     }
 
     #[test]
