@@ -64,7 +64,7 @@ fn sleep_for<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     let waker = Waker::from(bell.clone());
     let mut context = Context::from_waker(&waker);
     loop {
-        bell.rung.store(false, Ordering::Relaxed);
+        bell.hush();
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
@@ -109,6 +109,14 @@ struct Bell {
     sleeper: Sleeper,
 }
 
+impl Bell {
+    /// Begins a poll, which sees what was done before each ring that rings no more. A mere store
+    /// could come to pass after the poll has looked, and wipe out a ring of meanwhile.
+    fn hush(&self) {
+        self.rung.swap(false, Ordering::Acquire);
+    }
+}
+
 enum Sleeper {
     Task(Address, Ticket),
     Thread(Thread),
@@ -146,7 +154,7 @@ impl<F: Future> Case for Polled<'_, F> {
 
     fn try_now(&mut self) -> Option<F::Output> {
         loop {
-            self.bell.rung.store(false, Ordering::Relaxed);
+            self.bell.hush();
             let mut context = Context::from_waker(&self.waker);
             if let Poll::Ready(output) = self.future.as_mut().poll(&mut context) {
                 return Some(output);
