@@ -360,3 +360,33 @@ fn what_nobody_will_read_is_dropped_where_the_run_was() {
     });
     assert_eq!(drops.load(Ordering::SeqCst), 3);
 }
+
+#[test]
+fn a_task_that_an_unread_call_spawns_as_it_is_dropped_is_killed_before_it_begins() {
+    thread_local! {
+        static LATE: Cell<Option<maypole::JoinHandle<()>>> = const { Cell::new(None) };
+    }
+    struct Spawns(Arc<AtomicUsize>, os::ThreadId);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let captured = Dropped(self.0.clone(), self.1);
+            LATE.set(Some(spawn(move || {
+                let _captured = captured;
+                unreachable!("the run is over");
+            })));
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    run(|| {
+        let remote = thread::remote();
+        let spawns = Spawns(drops.clone(), os::current().id());
+        let call = move || drop(spawns);
+        os::spawn(move || remote.spawn(call).unwrap())
+            .join()
+            .unwrap();
+    });
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    let late = LATE.take().unwrap();
+    assert!(late.is_finished());
+    assert!(late.join().unwrap_err().is_killed());
+}

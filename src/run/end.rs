@@ -34,15 +34,10 @@ fn verdict(stop: Stop) -> RunError {
 impl<'a> Run<'a> {
     pub(super) fn new(stage: &Stage<'a, '_>, main: TaskId, driver: &'a mut dyn Driver) -> Self {
         stage.scheduler.watch(main);
-        let end = End {
-            scheduler: stage.scheduler,
-            driver,
-            at: stage.at,
-            max_turns: stage.max_turns,
-            detail: stage.detail,
-            reason: "the end of the run",
-        };
-        Run { main, end }
+        Run {
+            main,
+            end: End::of(stage, driver),
+        }
     }
 
     /// Runs main to its end and kills what is left; tells what went wrong.
@@ -135,7 +130,19 @@ pub(super) struct End<'a> {
     pub(super) detail: Detail,
 }
 
-impl End<'_> {
+impl<'a> End<'a> {
+    /// That of a run.
+    pub(super) fn of(stage: &Stage<'a, '_>, driver: &'a mut dyn Driver) -> Self {
+        End {
+            scheduler: stage.scheduler,
+            driver,
+            at: stage.at,
+            max_turns: stage.max_turns,
+            detail: stage.detail,
+            reason: "the end of the run",
+        }
+    }
+
     /// Turns that the tasks get to die in, where turns are limited at all.
     fn turns_to_die(&self) -> u64 {
         match self.max_turns {

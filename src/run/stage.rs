@@ -1,5 +1,5 @@
 //! What a run takes place on, and its first task.
-use super::end::Run;
+use super::end::{End, Run};
 use super::error::RunError;
 use crate::coroutine;
 use crate::io::World;
@@ -70,7 +70,13 @@ impl<'env> Stage<'_, 'env> {
             match scheduler::launch(body, traits, First::Parent, |_| ()) {
                 Ok(id) => {
                     let mut world = World::begin();
-                    Run::new(self, id, &mut world).drive_to_the_end()
+                    let trouble = Run::new(self, id, &mut world).drive_to_the_end();
+                    world.close();
+                    if !self.scheduler.kernel(|kernel| kernel.is_empty()) {
+                        // Those that were spawned by the destructors of what was in the inbox.
+                        End::of(self, &mut world).kill_the_rest();
+                    }
+                    trouble
                 }
                 Err(limit) => {
                     packet.withdraw();
